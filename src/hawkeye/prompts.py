@@ -1,0 +1,92 @@
+r"""Every string a model ever sees. Pure functions, no torch; each text is as the released weights were scored with.
+
+Layout of an evaluation prompt (reference ``tasks/test_recursive_grounding.py:280-300``, ``tasks/test.py``)::
+
+    INSTRUCTION\n###Human: <Video>[visual tokens]</Video> MESSAGE\n###Human: INSTRUCTION\nQUESTION\nOnly give the best option.\n###Assistant: Best option: (
+
+It is kept to the character, with its repeated instruction and its two spellings of the reply start (quirks I3, I5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GROUNDING_INSTRUCTION = (
+    "Examine the video and choose the most appropriate choice in accordance with the video's content.\n"
+)
+QA_INSTRUCTION = (
+    "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of objects, "
+    "and the action and pose of persons. Based on your observations, select the best option that accurately addresses the "
+    "question.\n"
+)
+QUESTION_TEMPLATE = "During which part of the video does '{query}' occur?"
+OPTION_PROMPT = "\nOnly give the best option."
+GROUNDING_REPLY_START = "Best option: ("
+QA_REPLY_START = "Best option:("
+HUMAN, ASSISTANT, SEPARATOR = "Human: ", "Assistant: ", "###"
+VIDEO_START, VIDEO_END = "<Video>", "</Video>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The parts of one prompt. A language model joins ``before_video``, its visual tokens and ``after_video``;
+    a chat model takes ``instruction``, ``message`` and ``question``."""
+
+    instruction: str  # system text; also the Q-Former's instruction
+    message: str  # " The video contains ..." or ""
+    question: str  # the whole question text, with options if there are any
+    request: str = ""  # what comes after the question, such as OPTION_PROMPT
+    reply_start: str = ""  # the beginning of the reply that the model continues
+
+    @property
+    def before_video(self) -> str:
+        return f"{self.instruction}{SEPARATOR}{HUMAN}{VIDEO_START}"
+
+    @property
+    def after_video(self) -> str:
+        asked = f"{self.instruction}{self.question}{self.request}\n{SEPARATOR}{ASSISTANT}{self.reply_start}"
+        return f"{VIDEO_END}{self.message}\n{SEPARATOR}{HUMAN}{asked}"
+
+
+def format_seconds(seconds: float) -> str:
+    """One decimal, from round-half-to-even of tenths, as NumPy rounds (quirk 18); never ``-0.0``."""
+    return f"{_round_half_even(seconds * 10) / 10 + 0.0:.1f}"
+
+
+def _round_half_even(value: float) -> float:
+    return float(round(value)) if math.isfinite(value) else value
+
+
+def frames_message(times: Sequence[float]) -> str:
+    """The sentence that tells when the frames were taken (seconds; the caller says relative to what)."""
+    listed = ", ".join(format_seconds(t) for t in times)
+    return f"The video contains {len(times)} frames sampled at {listed} seconds."
+
+
+def question_with_options(question: str, options: Sequence[str]) -> str:
+    """``options`` are lettered lines (see ``choices.option_lines``)."""
+    return "Question: " + question + "\nOptions:\n" + "\n".join(options)
+
+
+def grounding_prompt(query: str, options: Sequence[str], times: Sequence[float]) -> Prompt:
+    """``times`` are relative to the window's start (quirk I9)."""
+    return Prompt(
+        instruction=GROUNDING_INSTRUCTION,
+        message=" " + frames_message(times),
+        question=question_with_options(QUESTION_TEMPLATE.format_map({"query": query}), options),
+        request=OPTION_PROMPT,
+        reply_start=GROUNDING_REPLY_START,
+    )
+
+
+def qa_prompt(question: str, options: Sequence[str], times: Sequence[float]) -> Prompt:
+    """Multiple choice, as the reference asks MVBench and the other question sets."""
+    return Prompt(
+        instruction=QA_INSTRUCTION,
+        message=" " + frames_message(times),
+        question=question_with_options(question, options),
+        request=OPTION_PROMPT,
+        reply_start=QA_REPLY_START,
+    )
