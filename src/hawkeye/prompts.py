@@ -2,7 +2,8 @@ r"""Every string a model ever sees. Pure functions, no torch; each text is as th
 
 Layout of an evaluation prompt (reference ``tasks/test_recursive_grounding.py:280-300``, ``tasks/test.py``)::
 
-    INSTRUCTION\n###Human: <Video>[visual tokens]</Video> MESSAGE\n###Human: INSTRUCTION\nQUESTION\nOnly give the best option.\n###Assistant: Best option: (
+    INSTRUCTION\n###Human: <Video>[visual tokens]</Video> MESSAGE\n###Human: INSTRUCTION\nQUESTION
+    Only give the best option.\n###Assistant: Best option: (
 
 It is kept to the character, with its repeated instruction and its two spellings of the reply start (quirks I3, I5).
 """
@@ -10,7 +11,7 @@ It is kept to the character, with its repeated instruction and its two spellings
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GROUNDING_INSTRUCTION = (
@@ -90,3 +91,40 @@ def qa_prompt(question: str, options: Sequence[str], times: Sequence[float]) -> 
         request=OPTION_PROMPT,
         reply_start=QA_REPLY_START,
     )
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The text of one training item: everything said, with an empty place for the visual tokens, and the Q-Former's
+    instruction."""
+
+    text: str
+    instruction: str
+
+
+MEDIA_MARKS = {"video": (VIDEO_START, VIDEO_END), "image": ("<Image>", "</Image>")}
+
+
+def training_conversation(
+    rounds: Sequence[Mapping[str, str]], message: str = "", system: str = "", media: str = "video"
+) -> Conversation:
+    """Rounds ``{"i", "q", "a"}`` -> a conversation; the first round's instruction counts (reference ``it_dataset.py:66-98``).
+
+    ``message`` is the sentence about the frames, with a blank before it. Training separates turns with a blank where
+    evaluation has a line feed (quirk 69); the Q-Former sees the first question too, if there is an instruction.
+    """
+    given = rounds[0].get("i", "")
+    parts = [f"{given} " if given else "", f"{SEPARATOR}{HUMAN}{''.join(MEDIA_MARKS[media])}{message.rstrip()} "]
+    for turn in rounds:
+        if turn["q"]:
+            parts.append(f"{SEPARATOR}{HUMAN}{turn['q']} ")
+        parts.append(f"{SEPARATOR}{ASSISTANT}{turn['a']} ")
+    return Conversation(
+        text=system + "".join(parts) + SEPARATOR,
+        instruction=f"{given} {rounds[0]['q']}".strip() if given else "",
+    )
+
+
+def caption_conversation(caption: str, media: str = "video") -> Conversation:
+    """A bare caption after the visual tokens: no turns, no instruction; all of it is learned."""
+    return Conversation("".join(MEDIA_MARKS[media]) + caption, "")
