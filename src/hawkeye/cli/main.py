@@ -34,7 +34,9 @@ def build_app(wanted: str | None) -> typer.Typer:
 
     @app.callback(help="Given a video and a sentence, tell from which second to which second it happens.")
     def root(
-        version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show it and exit."),
+        version: bool = typer.Option(
+            False, "--version", callback=_print_version, is_eager=True, help="Show it and exit."
+        ),
     ) -> None: ...
 
     for verb, (module_name, help_text) in VERBS.items():

@@ -52,6 +52,28 @@ class VideoLanguageModel(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model said to one look that has options."""
+
+    log_probs: tuple[float, ...]  # of each option, normalised over the options
+    index: int | None  # the option it chose; None: its reply names none
+    reply: str | None = None  # its text, where it replied in text
+
+
+def answer(model: VideoLanguageModel, looks: Sequence[Look]) -> list[Answer]:
+    """Let ``model`` choose an option of each look.
+
+    A model that decides by another rule than the highest log-probability (HawkEye's ``exact`` decoding, a server that replies
+    in text) has a method ``answer(looks) -> list[Answer]`` of its own; for all others the highest one wins.
+    """
+    own = getattr(model, "answer", None)
+    if own is not None:
+        return own(looks)
+    scores = model.score(looks)
+    return [Answer(tuple(row), max(range(len(row)), key=row.__getitem__)) for row in scores]
+
+
 @runtime_checkable
 class FrameTextModel(Protocol):
     """What a model can do in addition if it compares single frames with text; `grounding.direct` builds on it."""

@@ -47,7 +47,9 @@ class Frames:
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[1] != 3 or len(self.times) != self.pixels.shape[0]:
             shape = tuple(self.pixels.shape)
-            raise VideoError(f"frames have shape {shape} and {len(self.times)} times: expected (T, 3, H, W) and T times")
+            raise VideoError(
+                f"frames have shape {shape} and {len(self.times)} times: expected (T, 3, H, W) and T times"
+            )
 
     def __len__(self) -> int:
         return len(self.times)
