@@ -16,7 +16,10 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from hawkeye.choices import Choice, best_reachable
+from hawkeye.config import Config
 from hawkeye.errors import AnnotationError
 from hawkeye.spans import Span
 
@@ -24,14 +27,12 @@ MAX_DRAWS = 10
 WEIGHTS = {Choice.BEGINNING: 2.0, Choice.END: 2.0, Choice.MIDDLE: 2.0, Choice.THROUGHOUT: 0.3}
 
 
-@dataclass(frozen=True)
-class CropRules:
+class CropRules(Config):
     """How windows are drawn. The defaults are the paper's way; the alternatives mend what the comments name."""
 
     random: bool = True  # False: always show the whole context
-    num_frames: int = 12
-    min_frames: float = 1  # the span should fill at least this many of the frames, or it may not be seen at all
-    max_frames: float | None = None  # and for answers in numbers at most this many; None: half of them
+    min_frames: float = Field(1, ge=0)  # the span should fill at least this many frames, or it may not be seen at all
+    max_frames: float | None = Field(None, gt=0)  # and for answers in numbers at most this many; None: half of them
     # "redraw" takes a new choice with each new try, so that labels of short spans drift to "throughout" (quirk 12).
     on_retry: Literal["redraw", "keep"] = "redraw"
     # "loose" only asks for half a span of context on both sides, so that the middle half kept at inference may cut the
@@ -39,7 +40,7 @@ class CropRules:
     middle: Literal["loose", "inside"] = "loose"
     # "drawn" answers with the choice that was drawn; "lookahead" with the one from which the highest IoU is reachable.
     labels: Literal["drawn", "lookahead"] = "drawn"
-    turns: int = 3  # turns left, for lookahead labels
+    turns: int = Field(3, ge=1, le=8)  # turns left, for lookahead labels
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def feasible_choices(span: Span, context: Span) -> list[Choice]:
 
 
 def crop_for_choice(
-    span: tuple[float, float], context: tuple[float, float], rules: CropRules, rng: random.Random
+    span: tuple[float, float], context: tuple[float, float], rules: CropRules, num_frames: int, rng: random.Random
 ) -> Crop:
     """A crop for an answer in words: one of the four choices. Raises AnnotationError for an empty span."""
     inside, room = Span(*span).clamp(*context), Span(*context)
@@ -91,7 +92,7 @@ def crop_for_choice(
         return Crop(room, inside, _label(inside, room, _choice_in_whole_context(inside, room), rules))
     _require_length(inside, span, context)
     options = feasible_choices(inside, room)
-    longest = math.inf if rules.min_frames <= 0 else inside.length * rules.num_frames / rules.min_frames
+    longest = math.inf if rules.min_frames == 0 else inside.length / (rules.min_frames / num_frames)
     choice, window = None, room
     for _ in range(MAX_DRAWS):
         if choice is None or rules.on_retry == "redraw":
@@ -104,16 +105,16 @@ def crop_for_choice(
 
 
 def crop_for_numbers(
-    span: tuple[float, float], context: tuple[float, float], rules: CropRules, rng: random.Random
+    span: tuple[float, float], context: tuple[float, float], rules: CropRules, num_frames: int, rng: random.Random
 ) -> Crop:
     """A crop for an answer in seconds or frame numbers. Raises AnnotationError for an empty span."""
     inside, room = Span(*span).clamp(*context), Span(*context)
     if not rules.random:
         return Crop(room, inside)
     _require_length(inside, span, context)
-    most = rules.num_frames // 2 if rules.max_frames is None else rules.max_frames
-    longest = math.inf if rules.min_frames <= 0 else inside.length / (rules.min_frames / rules.num_frames)
-    shortest = inside.length / (most / rules.num_frames)
+    most = num_frames // 2 if rules.max_frames is None else rules.max_frames
+    longest = math.inf if rules.min_frames == 0 else inside.length / (rules.min_frames / num_frames)
+    shortest = inside.length / (most / num_frames)
     length = rng.uniform(min(shortest, room.length), min(longest, room.length))
     center = rng.uniform(
         max(inside.end - length / 2, room.start + length / 2), min(inside.start + length / 2, room.end - length / 2)
