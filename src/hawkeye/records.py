@@ -44,11 +44,14 @@ class QAExample:
 
 @dataclass(frozen=True)
 class InstructionExample:
-    """One training item: a video or image, and question-answer rounds ``{"i", "q", "a"}``; spans for the temporal kinds."""
+    """One training item: a video or image, and question-answer rounds ``{"i", "q", "a"}``; spans for the temporal kinds.
+
+    In a temporal item ``q`` or ``a`` may be ``[[choice, text], ...]`` in the order shown: the crop decides which one is true.
+    """
 
     id: str
     media: str
-    rounds: tuple[dict[str, str], ...]
+    rounds: tuple[dict[str, Any], ...]
     kind: str = "video"
     span: Span | None = None
     negative_span: Span | None = None

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from hawkeye.datasets.captions import without_stops
 from hawkeye.datasets.reading import Reading, Row, pick_files
 from hawkeye.errors import AnnotationError
 from hawkeye.records import GroundingExample
@@ -23,7 +24,7 @@ def read(
     (path,) = pick_files(annotations, [f"charades_sta_{split}.txt"], "Charades-STA file")[:1]
     beside = path.parent / "video_lengths.json"
     lengths = lengths or (beside if beside.is_file() else None)
-    durations = reading.json_object(lengths) if lengths else None
+    durations = reading.table(lengths) if lengths else None
     seen: Counter[str] = Counter()
     examples = []
     for where, line in reading.lines(path):
@@ -31,10 +32,10 @@ def read(
         if not found:
             raise AnnotationError(f"{where}: expected 'VIDEO START END##sentence', got {line[:60]!r}")
         row = Row(where, dict(zip(("video", "start", "end", "sentence"), found.groups(), strict=True)))
-        video = row.text("video")
+        video = row.name("video")
         number, seen[video] = seen[video], seen[video] + 1
         duration = durations.number(video) if durations and video in durations.values else None
-        query = row.text("sentence").replace(".", "").strip()
+        query = without_stops(row.text("sentence"))
         if not query:
             reading.dropped["empty query"] += 1
             continue

@@ -32,7 +32,7 @@ def read(reading: Reading, annotations: Path) -> list[GroundingExample]:
     seen: Counter[str] = Counter()
     examples = []
     for row in reading.records(annotations):
-        video = row.text(first_key(row, VIDEO_KEYS, "video"))
+        video = row.name(first_key(row, VIDEO_KEYS, "video"))
         query = " ".join(row.text(first_key(row, QUERY_KEYS, "query")).split())
         number, seen[video] = seen[video], seen[video] + 1
         duration = row.number("duration") if row.values.get("duration") is not None else None

@@ -43,6 +43,13 @@ class Row:
             raise self.error(f"expected text in {key!r}, got {_short(value)}")
         return str(value)
 
+    def name(self, key: str) -> str:
+        """Text that is not blank: an id, a file name."""
+        value = self.text(key).strip()
+        if not value:
+            raise self.error(f"expected a name in {key!r}, got nothing")
+        return value
+
     def number(self, key: str) -> float:
         """A finite number, of a JSON number or of a string that holds one."""
         return to_number(self.get(key), self, key)
@@ -65,6 +72,19 @@ class Row:
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.error(f"expected a list of objects in {key!r}, got {_short(value)}")
         return [Row(f"{self.where}, {key} {i}", v) for i, v in enumerate(value)]
+
+    def inside(self, key: str) -> Row:
+        """The object that stands under ``key``."""
+        value = self.get(key)
+        if not isinstance(value, dict):
+            raise self.error(f"expected an object in {key!r}, got {_short(value)}")
+        return Row(f"{self.where}, {key}", value)
+
+    def index_of(self, key: str, options: Sequence[str]) -> int:
+        """Which of ``options`` the text in ``key`` is."""
+        if self.text(key) not in options:
+            raise self.error(f"{key} {self.text(key)!r} is none of the options {', '.join(map(repr, options))}")
+        return list(options).index(self.text(key))
 
     def pairs(self, key: str) -> list[tuple[float, float]]:
         """``[[start, end], ...]`` in seconds; one bare ``[start, end]`` is a list of one."""
@@ -115,9 +135,7 @@ class Reading:
 
     def lines(self, path: str | Path) -> Iterator[tuple[str, str]]:
         """``(where, line)`` of every line that is not blank."""
-        for number, line in enumerate(self.text(path).split("\n"), 1):
-            if line.strip():
-                yield f"{path}, line {number}", line.rstrip("\r")
+        return _numbered(self.text(path), path)
 
     def csv(self, path: str | Path, columns: Sequence[str]) -> Iterator[Row]:
         """Rows of a CSV file with a header line, which must name all ``columns``."""
@@ -135,30 +153,20 @@ class Reading:
         except csv.Error as error:
             raise AnnotationError(f"{path}, line {table.line_num}: is not valid CSV ({error})") from None
 
-    def jsonl(self, path: str | Path) -> Iterator[Row]:
-        """One object a line."""
-        for where, line in self.lines(path):
-            yield Row(where, _object(_parse(line, where), where))
-
-    def json(self, path: str | Path) -> Any:
-        """Any JSON document."""
-        text = self.text(path)
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise AnnotationError(f"{path}, line {error.lineno}: is not valid JSON ({error.msg})") from None
-
-    def json_object(self, path: str | Path) -> Row:
-        return Row(str(path), _object(self.json(path), str(path)))
+    def table(self, path: str | Path) -> Row:
+        """A JSON document that is one object, such as ``{video id: ...}``."""
+        return Row(str(path), _object(_document(self.text(path), path), str(path)))
 
     def records(self, path: str | Path) -> Iterator[Row]:
         """Objects of a JSON list or of a JSON-lines file, told apart by the content."""
-        if not self.text(path).lstrip().startswith("["):
-            yield from self.jsonl(path)
+        text = self.text(path)
+        if text.lstrip().startswith("["):
+            for number, value in enumerate(_document(text, path), 1):
+                where = f"{path}, item {number}"
+                yield Row(where, _object(value, where))
             return
-        for number, value in enumerate(self.json(path), 1):
-            where = f"{path}, item {number}"
-            yield Row(where, _object(value, where))
+        for where, line in _numbered(text, path):
+            yield Row(where, _object(_parse(line, where), where))
 
     def span(self, start: float, end: float, duration: float | None = None) -> Span | None:
         """The span, or None with its reason counted: reversed, zero-length, or wholly out of the video.
@@ -179,6 +187,13 @@ class Reading:
             self.noted["span reaches out of the video"] += 1
         return Span(start, end)
 
+    def window(self, start: float, end: float) -> Span | None:
+        """The stretch of the video to look at; None, which means all of it, if it is reversed or empty (counted)."""
+        if 0 <= start < end:
+            return Span(start, end)
+        self.noted["unusable window: whole video"] += 1
+        return None
+
 
 def pick_files(annotations: Path, names: Sequence[str], what: str) -> list[Path]:
     """``annotations`` itself if it is a file, else those of ``names`` (patterns) that lie in the folder.
@@ -191,6 +206,19 @@ def pick_files(annotations: Path, names: Sequence[str], what: str) -> list[Path]
     if not found:
         raise AnnotationError(f"{annotations}: holds no {what}: expected {' or '.join(names)}")
     return found
+
+
+def _numbered(text: str, path: str | Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}, line {number}", line.rstrip("\r")
+
+
+def _document(text: str, path: str | Path) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise AnnotationError(f"{path}, line {error.lineno}: is not valid JSON ({error.msg})") from None
 
 
 def _parse(text: str, where: str) -> Any:
