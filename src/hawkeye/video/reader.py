@@ -86,6 +86,37 @@ class VideoReader(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+def check_indices(indices: Sequence[int], info: VideoInfo) -> list[int]:
+    """``indices`` as plain ints. Raises VideoError if one is outside the video."""
+    wanted = [int(index) for index in indices]
+    outside = [index for index in wanted if not 0 <= index < info.num_frames]
+    if outside:
+        raise VideoError(
+            f"{info.path}: frame {outside[0]} was asked (of {len(wanted)}), but there are frames 0 to "
+            f"{info.num_frames - 1} (backend {info.backend}): ask by time with read_at, which clamps"
+        )
+    return wanted
+
+
+def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Width and height with the shorter side scaled down to ``short_side``; the longer is cut to a whole pixel."""
+    if short_side is None or min(width, height) <= short_side:
+        return width, height
+    if width <= height:
+        return short_side, int(short_side * height / width)
+    return int(short_side * width / height), short_side
+
+
+def stack_pictures(pictures: Sequence[np.ndarray], height: int, width: int) -> torch.Tensor:
+    """Pictures of uint8 (height, width, 3) as one tensor (T, 3, H, W), stored channels last as they come."""
+    import torch
+
+    stacked = torch.empty(len(pictures), height, width, 3, dtype=torch.uint8)
+    for row, picture in zip(stacked, pictures, strict=True):
+        row.copy_(torch.from_numpy(picture))
+    return stacked.permute(0, 3, 1, 2)
+
+
 def indices_at(reader: VideoReader, times: Sequence[float]) -> list[int]:
     """The number of the frame on screen at each time (seconds); times outside the video take its first or last frame."""
     import numpy as np

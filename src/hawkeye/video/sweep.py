@@ -1,0 +1,108 @@
+"""One forward pass through a video file: find the key frame, decode from it, tell each picture's number.
+
+Successive requests that go forward are served by the same pass. It does not replace damaged pictures; `pyav.py` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+
+from hawkeye.video.packets import PacketTable, decode_packet, open_container, pick_stream
+
+MAX_THREADS = 4  # more only add delay: a window needs a few dozen frames
+CARRY_ON = 8  # frames that are quicker to decode than to seek over
+
+
+class Sweep:
+    """An open file and a decoder that moves forward. Not for use by two threads at once. Raises VideoError."""
+
+    def __init__(self, path: Path, table: PacketTable) -> None:
+        self._path, self._table = path, table
+        self._needed: Container[int] | None = None
+        self._skipped: set[int] = set()  # numbers of frames that the decoder was told to leave out
+        self._position = -1  # number of the last frame that came out
+        self._frames: Iterator[tuple[int, VideoFrame]] | None = None
+        # Only for H.264 "not a reference" means that no other picture, of any layer, is made from it.
+        self._may_skip = table.codec == "h264" and not table.counted
+        self._open()
+
+    def close(self) -> None:
+        self._frames = None
+        self._container.close()
+
+    def frames(self, first: int, needed: Container[int] | None = None) -> Iterator[tuple[int, VideoFrame]]:
+        """``(number, picture)`` in the order shown, beginning at or before frame ``first``, up to the end of the file.
+
+        With ``needed``, other frames may be left out (quicker). Damaged pictures never come.
+        """
+        key = int(self._table.key[first])
+        within_reach = self._position < first and key <= self._position + CARRY_ON
+        if self._frames is None or not within_reach or self._has_skipped(first, needed):
+            self._skipped.clear()
+            self._position = -1
+            self._frames = self._numbered(self._packets_from(key))
+        self._needed = needed
+        for self._position, frame in self._frames:
+            yield self._position, frame
+        self._frames = None
+
+    def _has_skipped(self, first: int, needed: Container[int] | None) -> bool:
+        return any(index >= first and (needed is None or index in needed) for index in self._skipped)
+
+    def _numbered(self, packets: Iterator[av.Packet]) -> Iterator[tuple[int, VideoFrame]]:
+        count = 0
+        for packet in packets:
+            if self._may_skip:
+                self._choose(packet)
+            for frame in decode_packet(self._stream, packet):
+                index = count if self._table.counted else self._table.index_of(frame.pts)
+                count += 1
+                if index is not None and index < self._table.num_frames and not frame.is_corrupt:
+                    yield index, frame
+
+    def _choose(self, packet: av.Packet) -> None:
+        """Have the decoder leave out this packet's picture if neither we nor other pictures need it."""
+        index = self._table.index_of(packet.pts)
+        leave_out = self._needed is not None and index is not None and index not in self._needed
+        self._stream.codec_context.skip_frame = "NONREF" if leave_out else "DEFAULT"
+        if leave_out and index is not None:
+            self._skipped.add(index)
+
+    def _packets_from(self, key: int) -> Iterator[av.Packet]:
+        """Packets from key frame ``key`` on, or from an earlier key frame if the container can't do better."""
+        table = self._table
+        if key > 0 and not table.counted:
+            earlier = int(table.key[key - 1])
+            targets = [int(table.dts[key]), int(table.pts[key]), int(table.dts[earlier])]
+            if "matroska" in self._container.format.name:  # its index holds presentation times, others' decoding times
+                targets[:2] = targets[1::-1]
+            for target in targets:
+                try:
+                    self._container.seek(target, stream=self._stream)
+                    packets = self._demux()
+                    head = next((packet for packet in packets if packet.is_keyframe and packet.size), None)
+                except av.FFmpegError:
+                    continue
+                if head is not None and head.pts is not None and head.pts <= table.pts[key]:
+                    return chain([head], packets)
+        self._container.close()
+        self._open()
+        return self._demux()
+
+    def _demux(self) -> Iterator[av.Packet]:
+        try:
+            yield from self._container.demux(self._stream)
+        except av.FFmpegError:
+            return  # the file ends or breaks here
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._stream = pick_stream(self._container, self._path)
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
