@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -79,11 +79,20 @@ def _explain(cls: type[BaseModel], error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']} (got {error['input']!r})"
-    owner: Any = cls
+    owner: type[BaseModel] | None = cls
     for part in error["loc"][:-1]:
-        field = getattr(owner, "model_fields", {}).get(part)
-        owner = field.annotation if field else None
-    known = list(getattr(owner, "model_fields", {}))
+        if isinstance(part, int) or owner is None:  # a place in a list, whose model was found already
+            continue
+        field = owner.model_fields.get(part)
+        owner = _model_in(field.annotation) if field else None
+    known = list(owner.model_fields) if owner else []
     near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}" if known else "remove it"
     return f"{where}: unknown key, {hint}"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings class that a field holds: itself, in a list, or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class OptimizerConfig(Config):
     """AdamW. ``groups``: a regular expression on the parameter's name -> the learning rate of what it finds."""
 
-    lr: float = Field(2e-5, gt=0)
+    lr: float = Field(default=2e-5, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
-    clip_norm: float | None = Field(None, gt=0)  # None: gradients are not clipped
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)  # None: gradients are not clipped
     groups: dict[str, float] = Field(default_factory=dict)
 
 
