@@ -32,7 +32,7 @@ class NumberVideo:
         self.reads.append(tuple(indices))
         if self.fail_after is not None and len(self.reads) > self.fail_after:
             raise VideoError(f"{self.info.path}: frame {indices[0]} can't be decoded")
-        values = torch.tensor(indices, dtype=torch.uint8).view(-1, 1, 1, 1)
+        values = (torch.tensor(indices) % 256).to(torch.uint8).view(-1, 1, 1, 1)
         return Frames(values.expand(-1, 3, 4, 4), tuple(float(self.times[i]) for i in indices))
 
     def close(self):
