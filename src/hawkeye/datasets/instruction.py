@@ -17,9 +17,9 @@ from hawkeye.spans import Span
 
 
 def read(reading: Reading, annotations: Path) -> list[InstructionExample]:
-    """One example a row; a row with several temporal rounds gives one for each. Unusable spans are dropped and counted.
+    """One example a row. A row with several temporal rounds gives one for each, as one crop can't suit two spans.
 
-    ``extra["clip"]`` is the ``[start, end]`` to show when the row is about a part of its video.
+    Unusable spans are dropped and counted. ``extra["clip"]``: the ``[start, end]`` to show, if the row is about a part.
     """
     seen: Counter[str] = Counter()
     examples = []
@@ -31,19 +31,26 @@ def read(reading: Reading, annotations: Path) -> list[InstructionExample]:
         window = reading.window(row.number("start"), row.number("end")) if "start" in row.values else None
         extra = {"clip": list(window)} if window else {}
         rounds = row.rows("QA")
-        if not rounds:
-            reading.dropped["no question and answer"] += 1
         temporal = [turn for turn in rounds if "start_sec" in turn.values]
         plain = tuple(_round(turn) for turn in rounds if "start_sec" not in turn.values)
-        if plain:
+        if not rounds:
+            reading.dropped["no question and answer"] += 1
+        elif not temporal:
             examples.append(InstructionExample(f"{media}#{number}", media, plain, kind, None, None, duration, extra))
         for place, turn in enumerate(temporal):
             span = reading.span(turn.number("start_sec"), turn.number("end_sec"), duration)
             if span:
-                name = f"{media}#{number}" + (f".{place}" if plain or len(temporal) > 1 else "")
-                context = Span(turn.number("neg_start_sec"), turn.number("neg_end_sec"))
-                examples.append(InstructionExample(name, media, (_round(turn),), kind, span, context, duration, extra))
+                name = f"{media}#{number}" + (f".{place}" if place else "")
+                said = (_round(turn), *plain) if place == 0 else (_round(turn),)
+                examples.append(InstructionExample(name, media, said, kind, span, _context(turn), duration, extra))
     return examples
+
+
+def _context(row: Row) -> Span | None:
+    """The stretch that holds no similar other segment; None if the row doesn't tell."""
+    if "neg_start_sec" not in row.values:
+        return None
+    return Span(row.number("neg_start_sec"), row.number("neg_end_sec"))
 
 
 def _round(row: Row) -> dict[str, Any]:

@@ -30,17 +30,18 @@ def read(reading: Reading, annotations: Path, id_map: str | Path | None = None, 
     examples = []
     for row in reading.csv(path, ("video", "question", "answer", "qid", "type", *OPTION_COLUMNS)):
         video, answer = row.name("video"), row.integer("answer")
+        qid, texts = row.integer("qid"), [row.text(column) for column in OPTION_COLUMNS]
         if not 0 <= answer < len(OPTION_COLUMNS):
             raise row.error(f"expected the number of an option, 0 to 4, in 'answer', got {answer}")
         examples.append(
             QAExample(
-                id=f"{video}_{row.name('qid')}",
+                id=f"{video}_{qid}",
                 video=name(video),
                 question=question_text(row),
-                options=tuple(row.text(column) + "." for column in OPTION_COLUMNS),
+                options=tuple(f"{text}." for text in texts),
                 answer=answer,
                 task=row.text("type"),
-                extra={"qid": row.integer("qid")},
+                extra={"qid": qid, "answer_text": texts[answer]},
             )
         )
     return examples

@@ -28,6 +28,7 @@ class DatasetEntry:
     wants: str  # the files, in words
     about: str
     many: bool = False  # the reader takes a list of files
+    several: bool = False  # a query may have several true spans
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class LoadedDataset:
     sources: dict[str, str] = field(default_factory=dict)
 
 
-def _entry(name: str, kind: Kind, module: str, wants: str, about: str, many: bool = False) -> DatasetEntry:
-    return DatasetEntry(name, kind, f"hawkeye.datasets.{module}:read", wants, about, many)
+def _entry(name: str, kind: Kind, module: str, wants: str, about: str, **flags: bool) -> DatasetEntry:
+    return DatasetEntry(name, kind, f"hawkeye.datasets.{module}:read", wants, about, **flags)
 
 
 REGISTRY: dict[str, DatasetEntry] = {
@@ -73,6 +74,7 @@ REGISTRY: dict[str, DatasetEntry] = {
             "nextgqa",
             "test.csv, with gsub_test.json and map_vid_vidorID.json beside it",
             "NExT-GQA: questions and where their answers are seen",
+            several=True,
         ),
         _entry(
             "qvhighlights",
@@ -80,6 +82,7 @@ REGISTRY: dict[str, DatasetEntry] = {
             "qvhighlights",
             "highlight_val_release.jsonl",
             "QVHighlights: vlogs and news, several true spans",
+            several=True,
         ),
         _entry(
             "timelens",

@@ -2,46 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hawkeye.errors import VideoError
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".gif")
+SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".gif")
 
 
-def resolve_video(example: Any, videos_dir: str | Path) -> Path:
-    """The file (or folder of pictures) that ``example.video`` names, below ``videos_dir``.
+def resolve_video(example: Any, videos_dir: str | Path, dataset: str = "") -> Path:
+    """The file (or folder of pictures) that ``example`` names, below ``videos_dir``.
 
-    Tried in turn: the official folder of its data set (``extra["folder"]``), the name as it stands, its last part alone;
-    each with its own suffix, then with every known one, then as a folder of pictures. Raises VideoError that lists them.
+    Tried in turn: the rule of its training set (`STORED_AS`, by ``dataset``), the official folder of its benchmark
+    (``extra["folder"]``), the name as it stands, its last part alone; each with its own suffix, then with every known
+    one, then as a folder of pictures. Raises VideoError that lists them.
     """
     name = getattr(example, "video", None) or example.media
     root = Path(videos_dir)
+    stored_as = STORED_AS.get(dataset)
     tried = []
-    for candidate in _candidates(name, example.extra.get("folder")):
+    for candidate in _candidates(name, example.extra.get("folder"), stored_as and stored_as(name)):
         path = root / candidate
         if path.exists():
             return path
         tried.append(candidate)
     if not root.is_dir():
-        raise VideoError(f"{root}: no such folder of videos: check --videos")
+        raise VideoError(f"{root}: no such folder of videos: give the folder that holds them")
     raise VideoError(
         f"{name}: no such video under {root}: tried {', '.join(tried[:3])} and {max(len(tried) - 3, 0)} more names"
     )
 
 
-def _candidates(name: str, folder: str | None) -> Iterator[str]:
+def webvid_name(name: str) -> str:
+    """``010451_010500/1066674784.mp4`` -> ``106/1066674784``."""
+    stem = bare_name(name)
+    return f"{stem[:3]}/{stem}"
+
+
+def bare_name(name: str) -> str:
+    """``train/v_abc.mkv`` -> ``v_abc``: the last part up to its first dot."""
+    return PurePosixPath(name).name.split(".")[0]
+
+
+def clevrer_name(name: str) -> str:
+    """``video_02238.mp4`` -> ``video_02000-03000/video_02238.mp4``."""
+    found = re.fullmatch(r"video_(\d+)\..*", PurePosixPath(name).name)
+    if not found:
+        raise VideoError(f"{name}: expected a CLEVRER name such as video_02238.mp4")
+    low = int(found[1]) // 1000 * 1000
+    return f"video_{low:05d}-{low + 1000:05d}/{found[0]}"
+
+
+# VideoChat2-IT sets whose videos are stored under other names than their annotations use
+STORED_AS: dict[str, Callable[[str], str]] = {
+    "caption_webvid": webvid_name,
+    "caption_videochat": webvid_name,
+    "conversation_videochat1": webvid_name,
+    "vqa_webvid_qa": webvid_name,
+    "conversation_videochatgpt": bare_name,
+    "reasoning_clevrer_qa": clevrer_name,
+    "reasoning_clevrer_mc": clevrer_name,
+}
+
+
+def _candidates(name: str, folder: str | None, stored_as: str | None) -> Iterator[str]:
     path = PurePosixPath(name)
     if not path.name:
         return
     if path.is_absolute():
         yield name
         return
-    places = [*([PurePosixPath(folder) / path] if folder else []), path, PurePosixPath(path.name)]
+    official = PurePosixPath(folder) / path if folder else None
+    places = [PurePosixPath(stored_as) if stored_as else None, official, path, PurePosixPath(path.name)]
     seen = set()
-    for place in places:
+    for place in filter(None, places):
         stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place
         for candidate in (place, *(stem.with_name(stem.name + suffix) for suffix in SUFFIXES), stem):
             if str(candidate) not in seen:
