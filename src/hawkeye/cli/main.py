@@ -18,6 +18,8 @@ from hawkeye.version import __version__
 VERBS: dict[str, tuple[str, str]] = {
     "ground": ("hawkeye.cli.ground", "Find when a sentence happens in a video."),
     "models": ("hawkeye.cli.models", "List the models that can be asked for by name."),
+    "synth": ("hawkeye.cli.synth", "Compose videos with exact spans from captioned pictures."),
+    "prepare": ("hawkeye.cli.prepare", "Annotation files to JSON, a check of the videos, files for servers."),
     "doctor": ("hawkeye.cli.doctor", "Check this installation, and a folder of weights."),
 }
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hawkeye.choices import OPTION_TEXT, Choice, option_lines
-from hawkeye.datasets.registry import LoadedDataset, find_dataset
+from hawkeye.datasets.registry import find_dataset
+from hawkeye.datasets.videos import media_name
 from hawkeye.errors import AnnotationError, ConfigError
 from hawkeye.prompts import GROUNDING_INSTRUCTION, QUESTION_TEMPLATE, question_with_options
 from hawkeye.records import GroundingExample, QAExample
@@ -29,11 +30,22 @@ SPAN_SENTENCES = {
 }
 
 
+INSTRUCTIONS: dict[TrainingTask, str] = {
+    "choice": GROUNDING_INSTRUCTION.strip(),
+    "grounding": "Watch the video and tell when the described event happens.",
+    "caption": "Watch the video and describe what happens in the given part of it.",
+    "choice_caption": "Watch the video and describe what happens in the given part of it.",
+}
+
+
 @dataclass(frozen=True)
 class Wording:
-    """Instructions and questions, one of each is drawn per example. A question holds ``{query}`` (or ``%s``) once."""
+    """Instructions (none: the one of `INSTRUCTIONS`) and questions; one of each is drawn per example.
 
-    instructions: Sequence[str] = (GROUNDING_INSTRUCTION.strip(),)
+    A question holds ``{query}`` (or ``%s``) exactly once. Raises ConfigError.
+    """
+
+    instructions: Sequence[str] = ()
     questions: Sequence[str] = (
         QUESTION_TEMPLATE,
         "When does '{query}' happen in the video?",
@@ -42,8 +54,8 @@ class Wording:
     )
 
     def __post_init__(self) -> None:
-        if not self.instructions or not self.questions:
-            raise ConfigError("wording: expected at least one instruction and one question")
+        if not self.questions:
+            raise ConfigError("wording: expected at least one question")
         for question in self.questions:
             if question.count("{query}") + question.count("%s") != 1:
                 raise ConfigError(f"question {question!r}: expected {{query}} (or %s) in it exactly once")
@@ -53,15 +65,24 @@ class Wording:
         return before + query + after
 
 
-def evaluation_items(loaded: LoadedDataset) -> list[dict[str, Any]]:
-    """One object an example. Raises ConfigError for instruction data.
+def share_of_videos(examples: Sequence[Any], share: float, seed: int = 0) -> list[Any]:
+    """The examples of a ``share`` (0 to 1) of the videos, drawn by ``seed``, in their old order. Raises ConfigError."""
+    if not 0 < share <= 1:
+        raise ConfigError(f"share is {share}: expected more than 0 and at most 1")
+    if share == 1:
+        return list(examples)
+    videos = list(dict.fromkeys(map(media_name, examples)))
+    kept = set(random.Random(seed_for(seed, "share")).sample(videos, max(1, round(share * len(videos)))))
+    return [example for example in examples if media_name(example) in kept]
 
-    Spans stand under ``span`` and, as the reference wrote them, under ``answer`` (quirk 54).
-    """
-    if loaded.kind == "instruction":
-        raise ConfigError(f"data set {loaded.name} is training data already: there is no test layout for it")
-    several = find_dataset(loaded.name).several
-    return [_grounding_item(e, several) if isinstance(e, GroundingExample) else _qa_item(e) for e in loaded.examples]
+
+def evaluation_items(dataset: str, examples: Sequence[Any]) -> list[dict[str, Any]]:
+    """One object an example of ``dataset``. Spans stand under ``span`` and, as the reference wrote them, under ``answer``
+    (quirk 54). Raises ConfigError for instruction data."""
+    entry = find_dataset(dataset)
+    if entry.kind == "instruction":
+        raise ConfigError(f"data set {dataset} is training data already: there is no other layout for it")
+    return [_grounding_item(e, entry.several) if isinstance(e, GroundingExample) else _qa_item(e) for e in examples]
 
 
 def _grounding_item(example: GroundingExample, several: bool) -> dict[str, Any]:
@@ -115,7 +136,7 @@ def _training_item(
     context = example.extra.get("context") or [0.0, example.duration]
     if context[1] is None:
         raise AnnotationError(f"{example.id}: the video's duration is needed for training: give the file of durations")
-    instruction = rng.choice(said.instructions)
+    instruction = rng.choice(said.instructions or [INSTRUCTIONS[task]])
     question, answer = _question_and_answer(example.query, task, said, span_sentence, rng)
     start, end = example.spans[number]
     turn = {

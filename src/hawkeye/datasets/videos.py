@@ -7,23 +7,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hawkeye.errors import VideoError
+from hawkeye.errors import ConfigError, VideoError
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".gif")
 
 
-def resolve_video(example: Any, videos_dir: str | Path, dataset: str = "") -> Path:
+def media_name(example: Any) -> str:
+    """How the annotations name the example's video (or picture)."""
+    return getattr(example, "video", None) or example.media
+
+
+def resolve_video(example: Any, videos_dir: str | Path, stored_as: str = "") -> Path:
     """The file (or folder of pictures) that ``example`` names, below ``videos_dir``.
 
-    Tried in turn: the rule of its training set (`STORED_AS`, by ``dataset``), the official folder of its benchmark
+    Tried in turn: the rule of a training set (``stored_as``, a name in `STORED_AS`), the official folder of a benchmark
     (``extra["folder"]``), the name as it stands, its last part alone; each with its own suffix, then with every known
-    one, then as a folder of pictures. Raises VideoError that lists them.
+    one, then as a folder of pictures. Raises VideoError that lists them, ConfigError for an unknown rule.
     """
-    name = getattr(example, "video", None) or example.media
+    name = media_name(example)
     root = Path(videos_dir)
-    stored_as = STORED_AS.get(dataset)
+    if stored_as and stored_as not in STORED_AS:
+        raise ConfigError(f"no rule of file names for {stored_as!r}: expected one of {', '.join(STORED_AS)}")
+    renamed = STORED_AS[stored_as](name) if stored_as else None
     tried = []
-    for candidate in _candidates(name, example.extra.get("folder"), stored_as and stored_as(name)):
+    for candidate in _candidates(name, example.extra.get("folder"), renamed):
         path = root / candidate
         if path.exists():
             return path
@@ -67,7 +74,7 @@ STORED_AS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _candidates(name: str, folder: str | None, stored_as: str | None) -> Iterator[str]:
+def _candidates(name: str, folder: str | None, renamed: str | None) -> Iterator[str]:
     path = PurePosixPath(name)
     if not path.name:
         return
@@ -75,7 +82,7 @@ def _candidates(name: str, folder: str | None, stored_as: str | None) -> Iterato
         yield name
         return
     official = PurePosixPath(folder) / path if folder else None
-    places = [PurePosixPath(stored_as) if stored_as else None, official, path, PurePosixPath(path.name)]
+    places = [PurePosixPath(renamed) if renamed else None, official, path, PurePosixPath(path.name)]
     seen = set()
     for place in filter(None, places):
         stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hawkeye.datasets.videos import resolve_video
+from hawkeye.datasets.videos import media_name, resolve_video
 from hawkeye.errors import AnnotationError, VideoError
 from hawkeye.records import atomic_write, read_json
 
@@ -56,11 +56,11 @@ def check_videos(
     videos_dir: str | Path,
     workers: int = 2,
     cache: str | Path | None = None,
-    dataset: str = "",
+    stored_as: str = "",
     decode: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Preflight:
-    """Look for the video of every example; ``dataset`` is the name for `resolve_video`, ``cache`` a JSON file (None: none).
+    """Look for the video of every example; ``stored_as`` goes to `resolve_video`, ``cache`` is a JSON file (None: none).
 
     ``decode`` also decodes the first, middle and last frame of each, whatever the cache knows.
     Short: more than a second and 2 % shorter than annotated, or a span or window starts after the end.
@@ -68,12 +68,12 @@ def check_videos(
     """
     groups: dict[str, list[Any]] = {}
     for example in examples:
-        groups.setdefault(_name(example), []).append(example)
+        groups.setdefault(media_name(example), []).append(example)
     problems: list[Problem] = []
     paths: dict[str, Path] = {}
     for name, group in groups.items():
         try:
-            paths[name] = resolve_video(group[0], videos_dir, dataset)
+            paths[name] = resolve_video(group[0], videos_dir, stored_as)
         except VideoError as error:
             problems.append(Problem("missing", name, str(error), len(group)))
     known = _read_cache(cache)
@@ -95,10 +95,6 @@ def check_videos(
     order = {name: place for place, name in enumerate(groups)}
     problems.sort(key=lambda problem: (problem.kind, order[problem.video]))
     return Preflight(len(groups), tuple(problems), {n: durations[n] for n in groups if n in durations}, len(unknown))
-
-
-def _name(example: Any) -> str:
-    return getattr(example, "video", None) or example.media
 
 
 def _too_short(name: str, group: Sequence[Any], duration: float) -> list[Problem]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hawkeye.choices import option_lines, read_reply
+from hawkeye.datasets.reading import Reading, Row
 from hawkeye.errors import AnnotationError
 from hawkeye.records import GroundingExample, QAExample
 from hawkeye.runtime import seed_for
 from hawkeye.spans import Span
 
+ID_KEYS = ("id", "key", "qid", "question_id")
+REPLY_KEYS = ("choice", "reply", "pred")
 STAR_TASKS = ("Interaction", "Sequence", "Prediction", "Feasibility")
 
 
@@ -43,6 +47,47 @@ def choose(examples: Sequence[QAExample], replies: Mapping[str, int | str | None
             found = random.Random(seed_for(seed, "guess", example.id)).randrange(len(example.options))
         options[example.id] = found
     return Chosen(options, tuple(guessed))
+
+
+def read_replies(path: str | Path, examples: Sequence[QAExample]) -> dict[str, int | str | None]:
+    """The reply to each question, by id, from the rows of a run or from the reference's output file.
+
+    Ours name the question (``id``) and hold the number of the option (``choice``) or the ``reply``; the reference's hold
+    only ``pred`` and stand in the order of the questions. Raises AnnotationError.
+    """
+    rows = list(Reading().records(path))
+    if rows and "pred" in rows[0].values and not _id_key(rows[0]):
+        if len(rows) != len(examples):
+            raise AnnotationError(
+                f"{path}: holds {len(rows)} predictions for {len(examples)} questions: expected as many"
+            )
+        return {example.id: row.text("pred") for example, row in zip(examples, rows, strict=True)}
+    replies: dict[str, int | str | None] = {}
+    for row in rows:
+        key = _id_key(row)
+        if key is None:
+            raise row.error(f"expected the question's id in one of {', '.join(ID_KEYS)}")
+        replies[row.text(key)] = next((row.values[k] for k in REPLY_KEYS if row.values.get(k) is not None), None)
+    return replies
+
+
+def read_ranked(path: str | Path) -> dict[str, list[tuple[Span, float]]]:
+    """The ranked spans of each query, by id: ``spans`` as ``[{span, score}]``, or a single ``span``; none if it failed."""
+    ranked: dict[str, list[tuple[Span, float]]] = {}
+    for row in Reading().records(path):
+        key = _id_key(row)
+        if key is None:
+            raise row.error(f"expected the query's id in one of {', '.join(ID_KEYS)}")
+        if row.values.get("spans"):
+            found = [(Span(*spans.pairs("span")[0]), spans.number("score")) for spans in row.rows("spans")]
+        else:
+            found = [(Span(*pair), 1.0) for pair in row.pairs("span")] if row.values.get("span") else []
+        ranked[row.text(key)] = found
+    return ranked
+
+
+def _id_key(row: Row) -> str | None:
+    return next((key for key in ID_KEYS if row.values.get(key) is not None), None)
 
 
 def _named_option(example: QAExample, reply: int | str | None) -> int | None:
