@@ -1,0 +1,1 @@
+"""Running benchmarks, scoring predictions, and saying how far a score can be trusted."""
