@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hawkeye.errors import VideoError
+from hawkeye.video.reader import VideoInfo
 
 CACHE_SIZE = 128  # tables kept; one of a two-hour film takes 5 MB
 PLAYABLE = "expected a video that plays, such as mp4, mkv, webm, avi, mov or gif"
@@ -64,6 +65,21 @@ class PacketTable:
             return None
         index = int(np.searchsorted(self.pts, pts))
         return index if index < len(self.pts) and int(self.pts[index]) == pts else None
+
+
+def video_info(path: Path, backend: str, table: PacketTable) -> VideoInfo:
+    return VideoInfo(
+        path=path,
+        backend=backend,
+        duration=table.duration,
+        num_frames=table.num_frames,
+        fps=table.num_frames / table.duration,
+        width=table.width,
+        height=table.height,
+        rotation=table.quarter_turns * 90,
+        has_audio=table.has_audio,
+        num_corrupt=table.num_corrupt,
+    )
 
 
 class _Packet(NamedTuple):

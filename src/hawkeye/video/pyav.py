@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from hawkeye.errors import VideoError
-from hawkeye.video.packets import PacketTable, packet_table
+from hawkeye.video.packets import PacketTable, packet_table, video_info
 from hawkeye.video.reader import Frames, VideoInfo, check_indices, scaled_size, stack_pictures
 from hawkeye.video.sweep import CARRY_ON, Sweep
 
@@ -40,18 +40,7 @@ class PyAVReader:
         self._sweep: Sweep | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._info = VideoInfo(
-            path=self.path,
-            backend="pyav",
-            duration=table.duration,
-            num_frames=table.num_frames,
-            fps=table.num_frames / table.duration,
-            width=table.width,
-            height=table.height,
-            rotation=table.quarter_turns * 90,
-            has_audio=table.has_audio,
-            num_corrupt=table.num_corrupt,
-        )
+        self._info = video_info(self.path, "pyav", table)
 
     @property
     def info(self) -> VideoInfo:
