@@ -13,6 +13,7 @@ from hawkeye.grounding.result import GroundingResult
 from hawkeye.spans import Span
 
 WIDTH = 48
+SHOWN = 3  # ranked spans drawn; --json has all of them
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -66,7 +67,7 @@ def print_timeline(console: Console, result: GroundingResult, span: Span, durati
         )
     if result.curve:
         lines.append(f"score   {curve_line(result.curve, duration)}")
-    for rank, other in enumerate(result.spans):
+    for rank, other in enumerate(result.spans[:SHOWN]):
         name = "found " if rank == 0 else f"or {rank + 1}  "
         full = "█" if rank == 0 else "▓"
         place = f"{other.span.start:7.1f} - {other.span.end:6.1f} s  score {other.score:.2f}"
