@@ -31,11 +31,14 @@ class DataConfig(Config):
     """The mixture, and how frames are taken from it."""
 
     sources: list[SourceConfig] = Field(min_length=1)
+    root: Path = Path()  # where relative paths of the sources begin
     num_frames: int = Field(default=12, ge=1, le=64)
-    sampling: Literal["random", "middle"] = "random"  # one frame of each of num_frames equal stretches
+    sampling: Literal["rand", "middle"] = "rand"  # a random, or the middle, frame of each of num_frames equal slots
     frame_times: bool = True  # tell the model when the frames were taken
     normalization: Literal["imagenet", "clip"] = "imagenet"  # training has ImageNet's, evaluation CLIP's
-    augment: bool = True  # random crop (half to all of the area) and horizontal flip, the same for all frames of a video
+    augment: bool = (
+        True  # random crop (half to all of the area) and horizontal flip, the same for all frames of a video
+    )
     bucket: bool = True  # batches of texts of like length
     workers: int = Field(default=2, ge=0)
     max_replacements: int = Field(default=10, ge=0)  # tries to replace an unreadable item before the run stops

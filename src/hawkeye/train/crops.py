@@ -31,8 +31,12 @@ class CropRules(Config):
     """How windows are drawn. The defaults are the paper's way; the alternatives mend what the comments name."""
 
     random: bool = True  # False: always show the whole context
-    min_frames: float = Field(default=1, ge=0)  # the span should fill at least this many frames, or it may not be seen at all
-    max_frames: float | None = Field(default=None, gt=0)  # and for answers in numbers at most this many; None: half of them
+    min_frames: float = Field(
+        default=1, ge=0
+    )  # the span should fill at least this many frames, or it may not be seen at all
+    max_frames: float | None = Field(
+        default=None, gt=0
+    )  # and for answers in numbers at most this many; None: half of them
     # "redraw" takes a new choice with each new try, so that labels of short spans drift to "throughout" (quirk 12).
     on_retry: Literal["redraw", "keep"] = "redraw"
     # "loose" only asks for half a span of context on both sides, so that the middle half kept at inference may cut the

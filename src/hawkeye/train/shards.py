@@ -53,7 +53,9 @@ class ShardIndex:
     members: Sequence[Member]
 
 
-def write_shards(pairs: Iterable[tuple[Path, Sequence[InstructionExample]]], folder: Path, shard_bytes: int = 2**30) -> int:
+def write_shards(
+    pairs: Iterable[tuple[Path, Sequence[InstructionExample]]], folder: Path, shard_bytes: int = 2**30
+) -> int:
     """Pack videos, each with the examples about it, into ``folder/00000.tar``, ...; returns the number of shards.
 
     A shard appears whole or not at all. Raises VideoError for a folder of pictures.

@@ -48,6 +48,18 @@ class SourceConfig(Config):
             raise ValueError("videos: name the folder of videos")
         return self
 
+    def below(self, root: Path) -> SourceConfig:
+        """The same source with its relative paths taken from ``root``."""
+        files = self.annotations
+        paths: dict[str, Any] = {
+            "annotations": [root / path for path in files] if isinstance(files, list) else root / files,
+            "videos": root / self.videos if self.videos is not None else None,
+        }
+        for key in ("instructions", "questions"):
+            given = getattr(self, key)
+            paths[key] = root / given if isinstance(given, Path) else given
+        return self.model_copy(update=paths)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -66,7 +78,8 @@ class Source:
     def text_lengths(self) -> list[int]:
         """Characters of each example's text: what batches of like length are made by."""
         return [
-            len(example.extra.get("query", "")) + sum(len(str(turn.get(k, ""))) for turn in example.rounds for k in "iqa")
+            len(example.extra.get("query", ""))
+            + sum(len(str(turn.get(k, ""))) for turn in example.rounds for k in "iqa")
             for example in self.examples
         ]
 
@@ -76,10 +89,13 @@ class Source:
         return resolve_video(self.examples[index], self.config.videos)
 
 
-def load_source(config: SourceConfig, seed: int) -> Source:
+def load_source(config: SourceConfig, seed: int, root: Path = Path()) -> Source:
     """Raises AnnotationError or ConfigError, each with the source's name, before anything costly is done."""
+    config = config.below(root)
     if config.videos is not None and not config.videos.is_dir():
-        raise AnnotationError(f"source {config.name}: {config.videos}: no such folder of videos: set data.sources.videos")
+        raise AnnotationError(
+            f"source {config.name}: {config.videos}: no such folder of videos: set data.sources.videos"
+        )
     members = None
     dropped: Counter[str] = Counter()
     if config.dataset == "shards":
