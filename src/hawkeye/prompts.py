@@ -128,3 +128,24 @@ def training_conversation(
 def caption_conversation(caption: str, media: str = "video") -> Conversation:
     """A bare caption after the visual tokens: no turns, no instruction; all of it is learned."""
     return Conversation("".join(MEDIA_MARKS[media]) + caption, "")
+
+
+def inference_conversation(
+    rounds: Sequence[Mapping[str, str]], message: str = "", media: str = "video", choose: bool = False
+) -> Conversation:
+    """A training conversation laid out exactly as an evaluation prompt and its reply (see the top of this file).
+
+    For models that are trained anew: what they learn is then what they are asked. The released weights were trained on
+    `training_conversation`. ``choose``: the answer is a lettered option, asked for and begun as in evaluation.
+    """
+    first, *others = rounds
+    given = first.get("i", "")
+    instruction = f"{given}\n" if given else ""
+    answer = first["a"].removeprefix("(") if choose else first["a"]
+    request, reply_start = (OPTION_PROMPT, GROUNDING_REPLY_START) if choose else ("", "")
+    prompt = Prompt(instruction, message.rstrip(), first["q"], request, reply_start)
+    start, end = MEDIA_MARKS[media]
+    text = prompt.before_video.replace(VIDEO_START, start) + prompt.after_video.replace(VIDEO_END, end, 1) + answer
+    for turn in others:
+        text += f"\n{SEPARATOR}{HUMAN}{turn['q']}\n{SEPARATOR}{ASSISTANT}{turn['a']}"
+    return Conversation(f"{text}\n{SEPARATOR}", given)
