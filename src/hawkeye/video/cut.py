@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -89,10 +90,8 @@ def _decoded_sound(path: Path, seconds: float) -> Iterator[tuple[float, np.ndarr
             if other is not stream:
                 other.discard = Discard.all
         resampler = AudioResampler("fltp", LAYOUT, SOUND_RATE)
-        try:
-            container.seek(max(0, round((seconds - 1.0) / stream.time_base)), stream=stream)
-        except av.FFmpegError:
-            pass
+        with suppress(av.FFmpegError):  # then from the start
+            container.seek(round((seconds - 1.0) * av.time_base))
         for packet in container.demux(stream):
             try:
                 frames = stream.decode(packet)
@@ -100,4 +99,4 @@ def _decoded_sound(path: Path, seconds: float) -> Iterator[tuple[float, np.ndarr
                 continue
             for frame in frames:
                 for block in resampler.resample(frame):
-                    yield float(block.pts * block.time_base), block.to_ndarray()
+                    yield block.time or 0.0, block.to_ndarray()

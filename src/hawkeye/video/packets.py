@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import av
@@ -99,6 +100,8 @@ def packet_table(path: Path) -> PacketTable:
         status = path.stat()
     except OSError as error:
         raise VideoError(f"{path}: can't be read ({error.strerror}): check the path") from None
+    if not S_ISREG(status.st_mode):
+        raise VideoError(f"{path}: is no regular file: give the path of a video file")
     if not status.st_size:
         raise VideoError(f"{path}: the file is empty (0 bytes): download or copy it again")
     version = (str(path.resolve()), status.st_size, status.st_mtime_ns)
@@ -120,7 +123,15 @@ def open_container(path: Path) -> InputContainer:
         # "file:" keeps a colon in a file's name from being read as a protocol; the list keeps playlists off the network.
         return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
-        raise VideoError(f"{path}: is not a readable video ({error.strerror}): {PLAYABLE}") from None
+        raise VideoError(f"{path}: is not a readable video ({_why(path, error)}") from None
+
+
+def _why(path: Path, error: av.FFmpegError) -> str:
+    with path.open("rb") as file:
+        is_mp4 = file.read(8)[4:] == b"ftyp"
+    if is_mp4 and isinstance(error, av.InvalidDataError):
+        return "an mp4 whose index is missing or damaged): it was cut off or is incomplete, download it again"
+    return f"{error.strerror}): {PLAYABLE}"
 
 
 def pick_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -130,6 +131,12 @@ class PyAVReader:
                 latest = (index, frame)
             start = key
         return latest
+
+
+def describe_ffmpeg() -> str:
+    """Which decoder this is, in a line: PyAV's version and those of the FFmpeg libraries inside it."""
+    parts = (f"{name} {'.'.join(map(str, av.library_versions[name]))}" for name in ("libavcodec", "libavformat"))
+    return f"PyAV {av.__version__} with FFmpeg's {', '.join(parts)}"
 
 
 class _Painter:

@@ -6,6 +6,7 @@ Rounding is half to even throughout, as NumPy's and Python's, because frame numb
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,9 +97,9 @@ def training_indices(
     if rule.startswith("fps"):
         return _at_rate(_number(rule, "fps"), fps, start, end)[:max_num_frames]
     edges = np.linspace(start, end, min(num_frames, num_frames_in_video) + 1).astype(int).tolist()
-    slots = [(low, max(high, low + 1)) for low, high in zip(edges, edges[1:], strict=False)]  # low .. high - 1
+    slots = [(low, max(high, low + 1)) for low, high in pairwise(edges)]  # low .. high - 1
     if rule == "middle":
-        indices = [max(start, (low + high - 1) // 2) for low, high in zip(edges, edges[1:], strict=False)]
+        indices = [max(start, (low + high - 1) // 2) for low, high in pairwise(edges)]
     elif rule == "rand":
         if generator is None:
             raise ConfigError("sampling rule 'rand' needs a generator: pass random.Random(seed)")

@@ -48,12 +48,14 @@ class Sweep:
             self._position = -1
             self._frames = self._numbered(self._packets_from(key))
         self._needed = needed
-        for self._position, frame in self._frames:
-            yield self._position, frame
+        for index, frame in self._frames:
+            self._position = index
+            yield index, frame
         self._frames = None
 
     def _has_skipped(self, first: int, needed: Container[int] | None) -> bool:
-        return any(index >= first and (needed is None or index in needed) for index in self._skipped)
+        self._skipped = {index for index in self._skipped if index >= first}
+        return bool(self._skipped) if needed is None else any(index in needed for index in self._skipped)
 
     def _numbered(self, packets: Iterator[av.Packet]) -> Iterator[tuple[int, VideoFrame]]:
         count = 0
