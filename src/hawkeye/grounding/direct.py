@@ -38,20 +38,29 @@ def ground_direct(
     import torch
 
     began = time.perf_counter()
-    duration = reader.info.duration
-    count = int(np.clip(round(duration * fps), 1, MAX_FRAMES))
-    edges = np.linspace(0.0, duration, count + 1)
-    indices = indices_at(reader, list((edges[:-1] + edges[1:]) / 2))
     decode, embeddings = 0.0, []
-    for start in range(0, count, FRAMES_PER_READ):
+    for indices, short_side in direct_reads(reader, fps):
         before = time.perf_counter()
-        frames = reader.read(indices[start : start + FRAMES_PER_READ], SHORT_SIDE)
+        frames = reader.read(indices, short_side)
         decode += time.perf_counter() - before
         embeddings.append(model.embed_frames(frames))
     curves = model.similarity(torch.cat(embeddings), queries).numpy()
     total = time.perf_counter() - began
     timings = {"decode": decode / len(queries), "model": (total - decode) / len(queries)}
+    edges = _edges(reader.info.duration, fps)
     return [_answer(curve, edges, top_k, timings) for curve in curves]
+
+
+def direct_reads(reader: VideoReader, fps: float = 2.0) -> list[tuple[list[int], int]]:
+    """What `ground_direct` reads, in order, as (frame numbers, short side): whoever decodes ahead asks for the same."""
+    edges = _edges(reader.info.duration, fps)
+    indices = indices_at(reader, list((edges[:-1] + edges[1:]) / 2))
+    return [(indices[i : i + FRAMES_PER_READ], SHORT_SIDE) for i in range(0, len(indices), FRAMES_PER_READ)]
+
+
+def _edges(duration: float, fps: float) -> np.ndarray:
+    """Borders of the stretches that one frame each stands for, seconds."""
+    return np.linspace(0.0, duration, int(np.clip(round(duration * fps), 1, MAX_FRAMES)) + 1)
 
 
 def _answer(curve: np.ndarray, edges: np.ndarray, top_k: int, timings: dict[str, float]) -> DirectAnswer:
