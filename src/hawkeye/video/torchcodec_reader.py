@@ -81,8 +81,8 @@ class TorchCodecReader:
 
 
 def _load() -> Any:
-    require("torchcodec", "video-fast")
     try:
+        require("torchcodec", "video-fast")
         from torchcodec import decoders
     except (OSError, RuntimeError, ImportError) as error:
         raise MissingDependency(
