@@ -8,6 +8,7 @@ plain text, not the end of the sequence.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,11 +175,13 @@ class WordPieceTokenizer:
 
 
 def _word_piece(vocab: dict[str, int]) -> Any:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
     model = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     model.normalizer = normalizers.BertNormalizer(lowercase=True)
     model.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # Words such as <frame_3>, which training may add: never split.
+    model.add_tokens([AddedToken(word, normalized=False) for word in vocab if re.fullmatch(r"<\w+>", word)])
     return model
 
 
