@@ -75,7 +75,7 @@ def read_reply(reply: str, options: Sequence[str], lenient: bool = False) -> int
     """
     cleaned = reply.strip().lower()
     for i, option in enumerate(options):
-        if cleaned.startswith(option.lower()):
+        if cleaned.startswith(option.strip().lower()):  # some options of TVQA end with a blank
             return i
     if not lenient:
         return None

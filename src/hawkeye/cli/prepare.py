@@ -154,6 +154,8 @@ def submit(
     from hawkeye.eval import submissions
     from hawkeye.records import write_jsonl
 
+    if server == "tvqa" and val_annotations is None:
+        raise ConfigError("tvqa: the server wants validation answers as well: give --val-annotations")
     if server == "qvhighlights":
         examples = load_dataset("qvhighlights", annotations).examples
         rows = submissions.qvhighlights_submission(examples, submissions.read_ranked(predictions))
@@ -165,8 +167,7 @@ def submit(
     if server == "star":
         _write_json(out, submissions.star_submission(chosen.options))
         return
-    if val_annotations is None:
-        raise ConfigError("tvqa: the server wants validation answers as well: give --val-annotations")
+    assert val_annotations is not None
     val_examples = load_dataset("tvqa", val_annotations).examples
     replies: dict[str, Any] = {example.id: None for example in val_examples}
     if val_predictions:

@@ -65,7 +65,10 @@ def _text_or_choices(row: Row, key: str) -> str | list[list[str]]:
     value = row.get(key)
     if not isinstance(value, list):
         return row.text(key)
-    known = set(Choice)
-    if not value or not all(isinstance(pair, list) and len(pair) == 2 and pair[0] in known for pair in value):
-        raise row.error(f"expected text or [[choice, text], ...] in {key!r}, with choices {', '.join(known)}")
-    return [[str(choice), str(text)] for choice, text in value]
+    if not value or not all(_is_choice(pair) for pair in value):
+        raise row.error(f"expected text or [[choice, text], ...] in {key!r}, with choices {', '.join(Choice)}")
+    return [list(pair) for pair in value]
+
+
+def _is_choice(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and pair[0] in list(Choice) and isinstance(pair[1], str)

@@ -63,15 +63,15 @@ def _example(reading: Reading, row: Row, task: str, number: int) -> QAExample:
         reading.noted["only one option"] += 1
     exact = "accurate_start" in row.values
     span = reading.window(row.number("accurate_start"), row.number("accurate_end")) if exact else None
-    extra = {"folder": FOLDERS[task], **({"fps": row.number("fps")} if "fps" in row.values else {})}
     return QAExample(
         id=f"{task}#{number}",
-        video=row.name("video"),
+        # Names repeat between sources (video_10.mp4): only with their folder do they name one video.
+        video=f"{FOLDERS[task]}/{row.name('video')}",
         question=row.text("question"),
         options=options,
         answer=row.index_of("answer", options),
         window=reading.window(row.number("start"), row.number("end")) if "start" in row.values else None,
         spans=(span,) if span else (),
         task=task,
-        extra=extra,
+        extra={"fps": row.number("fps")} if "fps" in row.values else {},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,17 +20,17 @@ def media_name(example: Any) -> str:
 def resolve_video(example: Any, videos_dir: str | Path, stored_as: str = "") -> Path:
     """The file (or folder of pictures) that ``example`` names, below ``videos_dir``.
 
-    Tried in turn: the rule of a training set (``stored_as``, a name in `STORED_AS`), the official folder of a benchmark
-    (``extra["folder"]``), the name as it stands, its last part alone; each with its own suffix, then with every known
-    one, then as a folder of pictures. Raises VideoError that lists them, ConfigError for an unknown rule.
+    Tried in turn: the name by the rule of a training set (``stored_as``, a key of `STORED_AS`), the name as it stands, then
+    without its first folders; each with its own suffix, with every known one, and as a folder of pictures.
+    Raises VideoError that lists them, ConfigError for an unknown rule.
     """
     name = media_name(example)
     root = Path(videos_dir)
     if stored_as and stored_as not in STORED_AS:
         raise ConfigError(f"no rule of file names for {stored_as!r}: expected one of {', '.join(STORED_AS)}")
-    renamed = STORED_AS[stored_as](name) if stored_as else None
+    renamed = [STORED_AS[stored_as](name)] if stored_as else []
     tried = []
-    for candidate in _candidates(name, example.extra.get("folder"), renamed):
+    for candidate in _candidates([*renamed, name]):
         path = root / candidate
         if path.exists():
             return path
@@ -74,19 +74,14 @@ STORED_AS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _candidates(name: str, folder: str | None, renamed: str | None) -> Iterator[str]:
-    path = PurePosixPath(name)
-    if not path.name:
-        return
-    if path.is_absolute():
-        yield name
-        return
-    official = PurePosixPath(folder) / path if folder else None
-    places = [PurePosixPath(renamed) if renamed else None, official, path, PurePosixPath(path.name)]
+def _candidates(names: Sequence[str]) -> Iterator[str]:
     seen = set()
-    for place in filter(None, places):
-        stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place
-        for candidate in (place, *(stem.with_name(stem.name + suffix) for suffix in SUFFIXES), stem):
-            if str(candidate) not in seen:
-                seen.add(str(candidate))
-                yield str(candidate)
+    for name in names:
+        path = PurePosixPath(name)
+        tails = [PurePosixPath(*path.parts[first:]) for first in range(1 if path.is_absolute() else len(path.parts))]
+        for place in tails:
+            stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place
+            for candidate in (place, *(stem.with_name(stem.name + suffix) for suffix in SUFFIXES), stem):
+                if str(candidate) not in seen:
+                    seen.add(str(candidate))
+                    yield str(candidate)

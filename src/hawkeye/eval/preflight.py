@@ -145,13 +145,15 @@ def _duration(path: str, decode: bool) -> float | str:
             if decode:
                 last = reader.info.num_frames - 1
                 reader.read([0, last // 2, last], short_side=32)
+                if reader.info.num_corrupt:
+                    return f"{path}: {reader.info.num_corrupt} of its pictures are broken: convert or download it again"
             return float(reader.info.duration)
     except VideoError as error:
         return str(error)
 
 
 def _open_all(paths: dict[str, Path], workers: int, decode: bool) -> Iterator[tuple[str, float | str]]:
-    """``(name, seconds or what is wrong)`` as they come. After a crash its chunk is opened one by one, to find the culprit."""
+    """``(name, seconds or what is wrong)`` as they come. After a crash the rest of its chunk is opened in turn."""
     items = list(paths.items())
     if not items:
         return
@@ -168,18 +170,23 @@ def _open_all(paths: dict[str, Path], workers: int, decode: bool) -> Iterator[tu
             except BrokenProcessPool:
                 pool.shutdown()
                 pool = _pool(min(workers, len(items)))
-                for name, path in left.items():
-                    yield name, _alone(path, decode)
+                yield from _open_in_turn(left, decode)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _alone(path: Path, decode: bool) -> float | str:
-    try:
+def _open_in_turn(paths: dict[str, Path], decode: bool) -> Iterator[tuple[str, float | str]]:
+    """One worker, one video at a time: when it dies, the video in its hands is to blame."""
+    left = list(paths.items())
+    while left:
         with _pool(1) as pool:
-            return pool.submit(_duration, str(path), decode).result()
-    except BrokenProcessPool:
-        return f"{path}: the decoder crashed on it"
+            try:
+                while left:
+                    found = pool.submit(_duration, str(left[0][1]), decode).result()
+                    yield left.pop(0)[0], found
+            except BrokenProcessPool:
+                name, path = left.pop(0)
+                yield name, f"{path}: the decoder crashed on it"
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

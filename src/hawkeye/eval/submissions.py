@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hawkeye.choices import option_lines, read_reply
-from hawkeye.datasets.reading import Reading, Row
+from hawkeye.datasets.reading import Reading
 from hawkeye.errors import AnnotationError
+from hawkeye.eval.predictions import read_predictions
+from hawkeye.eval.replies import read_option
 from hawkeye.records import GroundingExample, QAExample
 from hawkeye.runtime import seed_for
 from hawkeye.spans import Span
 
-ID_KEYS = ("id", "key", "qid", "question_id")
-REPLY_KEYS = ("choice", "reply", "pred")
 STAR_TASKS = ("Interaction", "Sequence", "Prediction", "Feasibility")
 
 
@@ -49,51 +48,40 @@ def choose(examples: Sequence[QAExample], replies: Mapping[str, int | str | None
     return Chosen(options, tuple(guessed))
 
 
-def read_replies(path: str | Path, examples: Sequence[QAExample]) -> dict[str, int | str | None]:
-    """The reply to each question, by id, from the rows of a run or from the reference's output file.
+def _named_option(example: QAExample, reply: int | str | None) -> int | None:
+    if isinstance(reply, str):
+        return read_option(reply, example.options)
+    return reply if reply is not None and 0 <= reply < len(example.options) else None
 
-    Ours name the question (``id``) and hold the number of the option (``choice``) or the ``reply``; the reference's hold
-    only ``pred`` and stand in the order of the questions. Raises AnnotationError.
+
+def read_replies(path: str | Path, examples: Sequence[QAExample]) -> dict[str, int | str | None]:
+    """The option or the reply to each question, by id, from a run's predictions or from the reference's output file.
+
+    The reference's rows don't name the question; they stand in the order of the questions. Raises AnnotationError.
     """
-    rows = list(Reading().records(path))
-    if rows and "pred" in rows[0].values and not _id_key(rows[0]):
+    rows = read_predictions(path).rows
+    if all(row.id is None for row in rows):
         if len(rows) != len(examples):
             raise AnnotationError(
-                f"{path}: holds {len(rows)} predictions for {len(examples)} questions: expected as many"
+                f"{path}: holds {len(rows)} replies without ids, expected one for each of {len(examples)}"
             )
-        return {example.id: row.text("pred") for example, row in zip(examples, rows, strict=True)}
-    replies: dict[str, int | str | None] = {}
-    for row in rows:
-        key = _id_key(row)
-        if key is None:
-            raise row.error(f"expected the question's id in one of {', '.join(ID_KEYS)}")
-        replies[row.text(key)] = next((row.values[k] for k in REPLY_KEYS if row.values.get(k) is not None), None)
-    return replies
+        return {example.id: row.reply for example, row in zip(examples, rows, strict=True)}
+    return {str(row.id): row.reply if row.option is None else row.option for row in rows}
 
 
 def read_ranked(path: str | Path) -> dict[str, list[tuple[Span, float]]]:
-    """The ranked spans of each query, by id: ``spans`` as ``[{span, score}]``, or a single ``span``; none if it failed."""
+    """The spans of each query with their scores, by id, from a run's predictions; none where the query failed.
+
+    Raises AnnotationError.
+    """
     ranked: dict[str, list[tuple[Span, float]]] = {}
     for row in Reading().records(path):
-        key = _id_key(row)
-        if key is None:
-            raise row.error(f"expected the query's id in one of {', '.join(ID_KEYS)}")
         if row.values.get("spans"):
-            found = [(Span(*spans.pairs("span")[0]), spans.number("score")) for spans in row.rows("spans")]
+            found = [(Span(*one.pairs("span")[0]), one.number("score")) for one in row.rows("spans")]
         else:
             found = [(Span(*pair), 1.0) for pair in row.pairs("span")] if row.values.get("span") else []
-        ranked[row.text(key)] = found
+        ranked[row.name("id")] = found
     return ranked
-
-
-def _id_key(row: Row) -> str | None:
-    return next((key for key in ID_KEYS if row.values.get(key) is not None), None)
-
-
-def _named_option(example: QAExample, reply: int | str | None) -> int | None:
-    if isinstance(reply, str):
-        return read_reply(reply, [line.rstrip() for line in option_lines(example.options)], lenient=True)
-    return reply if reply is not None and 0 <= reply < len(example.options) else None
 
 
 def star_submission(options: Mapping[str, int]) -> dict[str, list[dict[str, Any]]]:
