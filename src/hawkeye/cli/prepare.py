@@ -99,7 +99,6 @@ def check(
     workers: Annotated[int, typer.Option(min=1, help="Processes that open videos.")] = 2,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode three frames of each video.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Where durations are kept (default: the user's cache).")] = None,
-    stored_as: Annotated[str, typer.Option(help="A set of VideoChat2-IT, for its own rule of file names.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write every problem here, as JSON lines.")] = None,
     show: Annotated[int, typer.Option(min=0, help="How many problems of each kind to print.")] = 10,
     option: ReaderOption = [],  # noqa: B006
@@ -119,7 +118,6 @@ def check(
             videos,
             workers,
             cache or default_cache(),
-            stored_as=stored_as,
             decode=decode,
             on_progress=lambda done, total: bar.update(job, completed=done, total=total),
         )

@@ -12,20 +12,22 @@ from typing import Any
 
 from hawkeye.choices import Choice
 from hawkeye.datasets.reading import Reading, Row
+from hawkeye.datasets.videos import stored_name
 from hawkeye.records import InstructionExample
 from hawkeye.spans import Span
 
 
-def read(reading: Reading, annotations: Path) -> list[InstructionExample]:
+def read(reading: Reading, annotations: Path, stored_as: str | None = None) -> list[InstructionExample]:
     """One example a row. A row with several temporal rounds gives one for each, as one crop can't suit two spans.
 
     Unusable spans are dropped and counted. ``extra["clip"]``: the ``[start, end]`` to show, if the row is about a part.
+    ``stored_as``: the VideoChat2-IT set, such as ``caption_webvid``, whose videos lie under other names than the file uses.
     """
     seen: Counter[str] = Counter()
     examples = []
     for row in reading.records(annotations):
         kind = "image" if "image" in row.values else "video"
-        media = row.name(kind)
+        media = stored_name(row.name(kind), stored_as) if stored_as else row.name(kind)
         number, seen[media] = seen[media], seen[media] + 1
         duration = row.number("duration") if row.values.get("duration") is not None else None
         window = reading.window(row.number("start"), row.number("end")) if "start" in row.values else None

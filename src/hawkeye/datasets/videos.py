@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hawkeye.errors import ConfigError, VideoError
+from hawkeye.errors import AnnotationError, ConfigError, VideoError
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".gif")
 
@@ -17,29 +17,41 @@ def media_name(example: Any) -> str:
     return getattr(example, "video", None) or example.media
 
 
-def resolve_video(example: Any, videos_dir: str | Path, stored_as: str = "") -> Path:
+def resolve_video(example: Any, videos_dir: str | Path) -> Path:
     """The file (or folder of pictures) that ``example`` names, below ``videos_dir``.
 
-    Tried in turn: the name by the rule of a training set (``stored_as``, a key of `STORED_AS`), the name as it stands, then
-    without its first folders; each with its own suffix, with every known one, and as a folder of pictures.
-    Raises VideoError that lists them, ConfigError for an unknown rule.
+    Tried in turn: the name as it stands, then without its first folders; each with its own suffix, with every known one,
+    and as a folder of pictures. Raises VideoError that lists them.
     """
-    name = media_name(example)
-    root = Path(videos_dir)
-    if stored_as and stored_as not in STORED_AS:
-        raise ConfigError(f"no rule of file names for {stored_as!r}: expected one of {', '.join(STORED_AS)}")
-    renamed = [STORED_AS[stored_as](name)] if stored_as else []
+    name, root = media_name(example), Path(videos_dir)
     tried = []
-    for candidate in _candidates([*renamed, name]):
-        path = root / candidate
-        if path.exists():
-            return path
+    for candidate in _candidates(PurePosixPath(name)):
+        if _is_there(root / candidate):
+            return root / candidate
         tried.append(candidate)
     if not root.is_dir():
         raise VideoError(f"{root}: no such folder of videos: give the folder that holds them")
     raise VideoError(
         f"{name}: no such video under {root}: tried {', '.join(tried[:3])} and {max(len(tried) - 3, 0)} more names"
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long to be one
+        return False
+
+
+def _candidates(path: PurePosixPath) -> Iterator[str]:
+    seen = set()
+    for first in range(1 if path.is_absolute() else len(path.parts)):
+        place = PurePosixPath(*path.parts[first:])
+        stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place
+        for candidate in (place, *(stem.with_name(stem.name + suffix) for suffix in SUFFIXES), stem):
+            if str(candidate) not in seen:
+                seen.add(str(candidate))
+                yield str(candidate)
 
 
 def webvid_name(name: str) -> str:
@@ -57,9 +69,16 @@ def clevrer_name(name: str) -> str:
     """``video_02238.mp4`` -> ``video_02000-03000/video_02238.mp4``."""
     found = re.fullmatch(r"video_(\d+)\..*", PurePosixPath(name).name)
     if not found:
-        raise VideoError(f"{name}: expected a CLEVRER name such as video_02238.mp4")
+        raise AnnotationError(f"{name}: expected a CLEVRER name such as video_02238.mp4")
     low = int(found[1]) // 1000 * 1000
     return f"video_{low:05d}-{low + 1000:05d}/{found[0]}"
+
+
+def stored_name(name: str, dataset: str) -> str:
+    """How the video ``name`` of a VideoChat2-IT set is stored. Raises ConfigError if no rule is known for the set."""
+    if dataset not in STORED_AS:
+        raise ConfigError(f"no rule of file names for {dataset!r}: expected one of {', '.join(STORED_AS)}")
+    return STORED_AS[dataset](name)
 
 
 # VideoChat2-IT sets whose videos are stored under other names than their annotations use
@@ -72,16 +91,3 @@ STORED_AS: dict[str, Callable[[str], str]] = {
     "reasoning_clevrer_qa": clevrer_name,
     "reasoning_clevrer_mc": clevrer_name,
 }
-
-
-def _candidates(names: Sequence[str]) -> Iterator[str]:
-    seen = set()
-    for name in names:
-        path = PurePosixPath(name)
-        tails = [PurePosixPath(*path.parts[first:]) for first in range(1 if path.is_absolute() else len(path.parts))]
-        for place in tails:
-            stem = place.with_suffix("") if place.suffix.lower() in SUFFIXES else place
-            for candidate in (place, *(stem.with_name(stem.name + suffix) for suffix in SUFFIXES), stem):
-                if str(candidate) not in seen:
-                    seen.add(str(candidate))
-                    yield str(candidate)

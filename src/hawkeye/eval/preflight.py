@@ -56,11 +56,10 @@ def check_videos(
     videos_dir: str | Path,
     workers: int = 2,
     cache: str | Path | None = None,
-    stored_as: str = "",
     decode: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Preflight:
-    """Look for the video of every example; ``stored_as`` goes to `resolve_video`, ``cache`` is a JSON file (None: none).
+    """Look for the video of every example. ``cache``: a JSON file of durations (None: none).
 
     ``decode`` also decodes the first, middle and last frame of each, whatever the cache knows.
     Short: more than a second and 2 % shorter than annotated, or a span or window starts after the end.
@@ -73,7 +72,7 @@ def check_videos(
     paths: dict[str, Path] = {}
     for name, group in groups.items():
         try:
-            paths[name] = resolve_video(group[0], videos_dir, stored_as)
+            paths[name] = resolve_video(group[0], videos_dir)
         except VideoError as error:
             problems.append(Problem("missing", name, str(error), len(group)))
     known = _read_cache(cache)

@@ -7,9 +7,9 @@ import json
 import pytest
 from tests.conftest import GOLDEN
 
-from hawkeye.datasets.registry import resolve_video
-from hawkeye.datasets.videos import STORED_AS, bare_name, clevrer_name, webvid_name
-from hawkeye.errors import ConfigError, VideoError
+from hawkeye.datasets.registry import load_dataset, resolve_video
+from hawkeye.datasets.videos import STORED_AS, bare_name, clevrer_name, stored_name, webvid_name
+from hawkeye.errors import AnnotationError, ConfigError, VideoError
 from hawkeye.records import GroundingExample, InstructionExample
 
 MAPPING = json.loads((GOLDEN / "data/path_mapping.json").read_text(encoding="utf-8"))
@@ -38,11 +38,14 @@ def test_recorded_webvid_names_and_the_missing_one(tmp_path):
     for name in MAPPING["webvid"]["available_ids"]:
         (tmp_path / name[:3] / name).mkdir(parents=True)
     for name, stored in MAPPING["webvid"]["cases"]:
+        annotations = tmp_path / "it.json"
+        annotations.write_text(json.dumps([{"video": name, "QA": [{"q": "?", "a": "!"}]}]), encoding="utf-8")
+        (read,) = load_dataset("instruction", annotations, stored_as="caption_webvid").examples
         if stored is None:
-            with pytest.raises(VideoError, match=r"missing\.mp4: no such video"):
-                resolve_video(example(name), tmp_path, "caption_webvid")
+            with pytest.raises(VideoError, match="mis/missing: no such video"):
+                resolve_video(read, tmp_path)
         else:
-            assert resolve_video(example(name), tmp_path, "caption_webvid") == tmp_path / stored
+            assert resolve_video(read, tmp_path) == tmp_path / stored
 
 
 @pytest.mark.parametrize(
@@ -80,9 +83,11 @@ def test_order_whole_name_first_and_folders_of_pictures(tmp_path):
 def test_errors(tmp_path):
     with pytest.raises(VideoError, match=r"a\.mp4: no such video under .*tried a\.mp4, a\.mkv, a\.webm and 6 more"):
         resolve_video(example("a.mp4"), tmp_path)
+    with pytest.raises(VideoError, match="no such video"):
+        resolve_video(example("a" * 300), tmp_path)
     with pytest.raises(VideoError, match="no such folder of videos"):
         resolve_video(example("a.mp4"), tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no rule of file names for 'webvid'"):
-        resolve_video(example("a.mp4"), tmp_path, "webvid")
-    with pytest.raises(VideoError, match="expected a CLEVRER name"):
+        stored_name("a.mp4", "webvid")
+    with pytest.raises(AnnotationError, match="expected a CLEVRER name"):
         clevrer_name("movie.mp4")
