@@ -73,7 +73,7 @@ class FrameFolderReader:
         for number in (*range(index, -1, -1), *range(index + 1, len(self._files))):
             picture = self._load(number)
             if picture is not None:
-                return number, np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+                return number, np.array(picture.resize((width, height), Image.Resampling.BICUBIC))
             self._broken.add(number)
         raise VideoError(f"{self.path}: none of its pictures can be decoded any more: check the files")
 

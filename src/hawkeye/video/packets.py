@@ -127,10 +127,10 @@ def open_container(path: Path) -> InputContainer:
 
 
 def _why(path: Path, error: av.FFmpegError) -> str:
-    with path.open("rb") as file:
-        is_mp4 = file.read(8)[4:] == b"ftyp"
-    if is_mp4 and isinstance(error, av.InvalidDataError):
-        return "an mp4 whose index is missing or damaged): it was cut off or is incomplete, download it again"
+    if isinstance(error, av.InvalidDataError):
+        with path.open("rb") as file:
+            if file.read(8)[4:] == b"ftyp":
+                return "an mp4 whose index is missing or damaged): it was cut off or is incomplete, download it again"
     return f"{error.strerror}): {PLAYABLE}"
 
 

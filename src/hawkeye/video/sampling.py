@@ -5,6 +5,7 @@ Rounding is half to even throughout, as NumPy's and Python's, because frame numb
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from hawkeye.video.reader import indices_at
 
 if TYPE_CHECKING:
     from hawkeye.video.reader import VideoReader
+
+CLOCK = 25.0  # ticks a second for videos of variable rate, some of which are slide shows
 
 
 def window_indices(window: tuple[float, float] | None, fps: float, last_index: int, num_frames: int) -> list[int]:
@@ -50,15 +53,16 @@ def sample_window(
     if num_frames < 1:
         raise ConfigError(f"num_frames is {num_frames}: expected at least 1")
     info, times = reader.info, reader.times
-    last_index = len(times) - 1
     if window is not None:
         if not window[0] <= window[1]:
             raise VideoError(f"{info.path}: window {[*window]} ends before it starts: expected [start, end] in seconds")
         window = (min(max(window[0], 0.0), info.duration), min(max(window[1], 0.0), info.duration))
-    indices = window_indices(window, info.fps, last_index, num_frames)
     if np.abs(times * info.fps - np.arange(len(times))).max() <= 0.5:
+        indices = window_indices(window, info.fps, len(times) - 1, num_frames)
         return indices, [float(times[index]) for index in indices]
-    looked_at = [index / info.fps for index in indices]  # as if the rate were constant, then go by true time
+    rate = max(info.fps, CLOCK)  # the same rule on an even clock, then whatever is on screen at its ticks
+    ticks = window_indices(window, rate, math.ceil(info.duration * rate) - 1, num_frames)
+    looked_at = [tick / rate for tick in ticks]
     return indices_at(reader, looked_at), looked_at
 
 

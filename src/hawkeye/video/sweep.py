@@ -6,7 +6,7 @@ Successive requests that go forward are served by the same pass. It does not rep
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -24,10 +24,9 @@ class Sweep:
 
     def __init__(self, path: Path, table: PacketTable) -> None:
         self._path, self._table = path, table
-        self._needed: Container[int] | None = None
-        self._skipped: set[int] = set()  # numbers of frames that the decoder was told to leave out
-        self._position = -1  # number of the last frame that came out
         self._frames: Iterator[tuple[int, VideoFrame]] | None = None
+        self._needed: frozenset[int] = frozenset()
+        self._last_needed = self._reached = -1  # frames up to the second have come out or were left out
         # Only for H.264 "not a reference" means that no other picture, of any layer, is made from it.
         self._may_skip = table.codec == "h264" and not table.counted
         self._open()
@@ -36,26 +35,20 @@ class Sweep:
         self._frames = None
         self._container.close()
 
-    def frames(self, first: int, needed: Container[int] | None = None) -> Iterator[tuple[int, VideoFrame]]:
+    def frames(self, first: int, needed: Collection[int] = ()) -> Iterator[tuple[int, VideoFrame]]:
         """``(number, picture)`` in the order shown, beginning at or before frame ``first``, up to the end of the file.
 
-        With ``needed``, other frames may be left out (quicker). Damaged pictures never come.
+        With ``needed``, others before the last of them may be left out (quicker). Damaged pictures never come.
         """
         key = int(self._table.key[first])
-        within_reach = self._position < first and key <= self._position + CARRY_ON
-        if self._frames is None or not within_reach or self._has_skipped(first, needed):
-            self._skipped.clear()
-            self._position = -1
+        if self._frames is None or not self._reached < first or key > self._reached + CARRY_ON:
+            self._reached = -1
             self._frames = self._numbered(self._packets_from(key))
-        self._needed = needed
+        self._needed, self._last_needed = frozenset(needed), max(needed, default=-1)
         for index, frame in self._frames:
-            self._position = index
+            self._reached = max(index, self._last_needed)  # what was left out can't be had any more
             yield index, frame
         self._frames = None
-
-    def _has_skipped(self, first: int, needed: Container[int] | None) -> bool:
-        self._skipped = {index for index in self._skipped if index >= first}
-        return bool(self._skipped) if needed is None else any(index in needed for index in self._skipped)
 
     def _numbered(self, packets: Iterator[av.Packet]) -> Iterator[tuple[int, VideoFrame]]:
         count = 0
@@ -71,10 +64,8 @@ class Sweep:
     def _choose(self, packet: av.Packet) -> None:
         """Have the decoder leave out this packet's picture if neither we nor other pictures need it."""
         index = self._table.index_of(packet.pts)
-        leave_out = self._needed is not None and index is not None and index not in self._needed
+        leave_out = index is not None and index < self._last_needed and index not in self._needed
         self._stream.codec_context.skip_frame = "NONREF" if leave_out else "DEFAULT"
-        if leave_out and index is not None:
-            self._skipped.add(index)
 
     def _packets_from(self, key: int) -> Iterator[av.Packet]:
         """Packets from key frame ``key`` on, or from an earlier key frame if the container can't do better."""
