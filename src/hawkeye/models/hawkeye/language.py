@@ -43,12 +43,14 @@ def build_language(config: LanguageConfig) -> Any:
     return LlamaForCausalLM(settings)
 
 
-def rebuild_rotary(language: Any, device: torch.device) -> None:
-    """Rotary frequencies are not in the weights: after building on the meta device they must be computed anew."""
+def settle(language: Any, device: torch.device) -> None:
+    """After building on the meta device: compute the rotary frequencies, which are no weights, and tie what is tied."""
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     with torch.device(device):
         language.model.rotary_emb = LlamaRotaryEmbedding(language.config)
+    if language.config.tie_word_embeddings:
+        language.lm_head.weight = language.model.embed_tokens.weight
 
 
 def attach_lora(language: nn.Module, config: LoRAConfig) -> None:

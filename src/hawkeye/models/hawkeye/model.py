@@ -33,7 +33,7 @@ from hawkeye.models.hawkeye.conversation import (
     encode_instructions,
     training_batch,
 )
-from hawkeye.models.hawkeye.language import attach_lora, build_language, plain_name, rebuild_rotary
+from hawkeye.models.hawkeye.language import attach_lora, build_language, plain_name, settle
 from hawkeye.models.hawkeye.qformer import QFormer
 from hawkeye.models.hawkeye.vision import build_vision
 from hawkeye.prompts import Conversation
@@ -76,7 +76,7 @@ class HawkEye(nn.Module):
         with torch.device("meta"):
             model = cls(config, tokenizers)
         model.to_empty(device="cpu")
-        rebuild_rotary(model.language, torch.device("cpu"))
+        settle(model.language, torch.device("cpu"))
         initialize(model, torch.Generator().manual_seed(seed))
         return model
 
@@ -237,16 +237,20 @@ class HawkEye(nn.Module):
         return answering.generate(self, looks, max_new_tokens)
 
 
-@torch.no_grad()
 def initialize(model: nn.Module, generator: torch.Generator) -> None:
+    """`initial_value` for every parameter."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(initial_value(name, parameter.shape, generator))
+
+
+def initial_value(name: str, shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Normal weights of deviation 0.02, zero biases, unit norms; LoRA's B is zero, so that it changes nothing at first."""
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias") or "lora_B" in name:
-            parameter.zero_()
-        elif "norm" in name.lower():
-            parameter.fill_(1.0)
-        elif "lora_A" in name:
-            bound = parameter.shape[1] ** -0.5  # Kaiming's uniform, as peft's
-            parameter.uniform_(-bound, bound, generator=generator)
-        else:
-            parameter.normal_(0.0, INITIAL_STD, generator=generator)
+    if name.endswith("bias") or "lora_B" in name:
+        return torch.zeros(*shape)
+    if "norm" in name.lower():
+        return torch.ones(*shape)
+    if "lora_A" in name:
+        bound = shape[1] ** -0.5  # Kaiming's uniform, as peft's
+        return torch.empty(*shape).uniform_(-bound, bound, generator=generator)
+    return torch.empty(*shape).normal_(0.0, INITIAL_STD, generator=generator)

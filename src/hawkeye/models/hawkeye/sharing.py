@@ -45,14 +45,21 @@ def visual_table(model: HawkEye, looks: Sequence[Look]) -> tuple[Tensor, list[in
 
 
 def _features(model: HawkEye, looks: Sequence[Look]) -> list[Tensor]:
-    mean, std = NORMALIZATIONS[model.config.normalization]
-    size = model.config.vision.image_size
     made: list[Tensor] = []
     for start in range(0, len(looks), VIDEOS_PER_BATCH):
-        pixels = [evaluation_pixels(look.frames, size, mean, std) for look in looks[start : start + VIDEOS_PER_BATCH]]
+        pixels = [_pixels(model, look) for look in looks[start : start + VIDEOS_PER_BATCH]]
         for chunk in _alike(pixels, lambda p: p.shape):
             made.extend(model.vision_features(torch.stack(chunk)))
     return made
+
+
+def _pixels(model: HawkEye, look: Look) -> Tensor:
+    """(T, 3, H, W) as the vision tower takes them; a model with a tower of another kind has a ``pixels_of`` of its own."""
+    own = getattr(model, "pixels_of", None)
+    if own is not None:
+        return own(look)
+    mean, std = NORMALIZATIONS[model.config.normalization]
+    return evaluation_pixels(look.frames, model.config.vision.image_size, mean, std)
 
 
 def _alike(items: Sequence[Any], key: Any) -> Iterator[list[Any]]:
