@@ -19,6 +19,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "ground": ("hawkeye.cli.ground", "Find when a sentence happens in a video."),
     "models": ("hawkeye.cli.models", "List the models that can be asked for by name."),
     "synth": ("hawkeye.cli.synth", "Compose videos with exact spans from captioned pictures."),
+    "eval": ("hawkeye.cli.eval", "Run a benchmark: resumable, in shards, with a manifest and a score."),
+    "score": ("hawkeye.cli.score", "Score predictions against annotations, with error bars."),
     "prepare": ("hawkeye.cli.prepare", "Annotation files to JSON, a check of the videos, files for servers."),
     "doctor": ("hawkeye.cli.doctor", "Check this installation, and a folder of weights."),
 }

@@ -1,0 +1,153 @@
+"""``hawkeye eval TASK``: run a benchmark, resume it, score it; ``hawkeye eval merge``: shards into one run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hawkeye.cli.common import DeviceOption, DtypeOption, ModelOption, WeightsOption, choose_model, say
+from hawkeye.cli.score import parse_options
+from hawkeye.errors import ConfigError
+from hawkeye.eval.tasks import TASKS, EvalTask, adjusted, read_task
+
+
+class TaskFileFirst(TyperGroup):
+    """``hawkeye eval --task-file FILE ...`` means ``hawkeye eval own --task-file FILE ...``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = bool(args) and args[0].partition("=")[0] == "--task-file"
+        return super().parse_args(ctx, ["own", *args] if own else args)
+
+
+app = typer.Typer(no_args_is_help=True, cls=TaskFileFirst)
+
+VideosOption = Annotated[Path | None, typer.Option(help="Folder of the videos.")]
+AnnotationsOption = Annotated[
+    list[Path], typer.Option("--annotations", "-a", help="Official file or folder; may be repeated.")
+]
+ReaderOption = Annotated[
+    list[str], typer.Option("--option", "-o", help="KEY=VALUE for the reader, such as split=val_1.")
+]
+OutOption = Annotated[Path, typer.Option(help="Folder of the run; the same one again goes on with it.")]
+TrainOption = Annotated[
+    Path | None, typer.Option(help="Training annotations: adds their priors to the reference points.")
+]
+FramesOption = Annotated[int | None, typer.Option(help="Frames a look; default: what the model was made for.")]
+TurnsOption = Annotated[int | None, typer.Option(help="Looks at most for each query.")]
+OrdersOption = Annotated[int | None, typer.Option(help="Option orders to average over.")]
+StrategyOption = Annotated[str | None, typer.Option(help="recursive or direct; default: what suits the model.")]
+DecodingOption = Annotated[str, typer.Option(help="best, or exact (the reference's greedy decoding).")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the order of the options, and of the bootstrap.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Only the first examples.")]
+ShardOption = Annotated[str, typer.Option(help="i/n: the i-th of n parts; `hawkeye eval merge` joins them.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=0, help="Processes that decode; 0: in this one. Default: one a core, at most 4.")
+]
+BatchOption = Annotated[int, typer.Option(min=1, help="Looks a model call.")]
+RetryOption = Annotated[bool, typer.Option("--retry-errors", help="Do failed examples again.")]
+DrawsOption = Annotated[int, typer.Option(min=0, help="Bootstrap draws for the 95 % intervals.")]
+
+
+def command(
+    context: typer.Context,
+    out: OutOption,
+    task_file: Annotated[
+        Path | None, typer.Option(help="YAML file of a task of one's own (`hawkeye eval own`).")
+    ] = None,
+    videos: VideosOption = None,
+    annotations: AnnotationsOption = [],  # noqa: B006
+    option: ReaderOption = [],  # noqa: B006
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    limit: LimitOption = None,
+    shard: ShardOption = "1/1",
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    num_frames: FramesOption = None,
+    max_turns: TurnsOption = None,
+    orders: OrdersOption = None,
+    strategy: StrategyOption = None,
+    decoding: DecodingOption = "best",
+    batch_size: BatchOption = 16,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    retry_errors: RetryOption = False,
+    train: TrainOption = None,
+    draws: DrawsOption = 1000,
+) -> None:
+    from hawkeye.eval.blocks import Shard
+    from hawkeye.eval.runner import RunSettings
+    from hawkeye.eval.session import ModelChoice, evaluate, prepare, score_run
+    from hawkeye.eval.tables import score_markdown
+
+    chosen = adjusted(
+        TASKS.get(context.info_name or "") or read_task(task_file),
+        annotations=annotations,
+        options=parse_options(option),
+        videos=videos,
+        num_frames=num_frames,
+        max_turns=max_turns,
+        orders=orders,
+        strategy=strategy,
+    )
+    settings = RunSettings(limit, Shard.parse(shard), workers=workers, retry_errors=retry_errors)
+    loaded = choose_model(model, weights, device, dtype, decoding)
+    choice = ModelChoice(loaded, model, weights, {"dtype": dtype, "decoding": decoding})
+    session = prepare(chosen, choice, seed, batch_size)
+    summary = evaluate(session, _videos(chosen), out, settings, _progress())
+    say(f"{out}: {summary.total} rows, {summary.new} of them new, {summary.errors} of these failed")
+    trained = _training_split(session, train)
+    typer.echo(score_markdown(score_run(session, out, settings, train=trained, draws=draws), out.name), nl=False)
+
+
+for _task in TASKS.values():
+    app.command(_task.name, help=_task.about)(command)
+app.command("own", help="A task of your own, from --task-file.")(command)
+
+
+@app.command("merge", help="Join the shards of one run, and score nothing: `hawkeye score` does.")
+def merge_command(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    parts: Annotated[list[Path], typer.Argument(help="The --out folders of all shards.")],
+) -> None:
+    from hawkeye.eval.merge import merge
+
+    merged = merge(out, parts)
+    of = f" of {merged.expected}" if merged.expected and merged.expected != merged.rows else ""
+    typer.echo(f"{merged.folder}: {merged.rows}{of} rows")
+
+
+def _videos(task: EvalTask) -> Path:
+    if task.videos is None:
+        raise ConfigError(f"task {task.name} needs its videos: give --videos FOLDER")
+    return task.videos
+
+
+def _training_split(session: Any, train: Path | None) -> Any:
+    if train is None:
+        return ()
+    from hawkeye.eval.scoring import load_examples
+
+    return load_examples(train, session.loaded.name, {**session.task.options, "split": "train"}).examples
+
+
+def _progress() -> Callable[[int, int, dict[str, Any]], None] | None:
+    """A line on stderr that is written over, if somebody is looking."""
+    if not sys.stderr.isatty():
+        return None
+    began = time.monotonic()
+    first: list[int] = []
+
+    def show(done: int, total: int, row: dict[str, Any]) -> None:
+        first[:] = first or [done - 1]
+        left = (time.monotonic() - began) / (done - first[0]) * (total - done)
+        end = "\n" if done == total else ""
+        print(f"\r{done}/{total}, {left / 60:.0f} min left ", end=end, file=sys.stderr, flush=True)
+
+    return show

@@ -1,0 +1,239 @@
+"""Videos decoded in other processes, ahead of the model. A file that crashes the decoder costs one worker, not the run.
+
+Each worker serves one pipe: "open this", "read these frames". `RemoteReader` is a `VideoReader` whose frames come from
+there, so the engine does not know the difference. What will be read first is known beforehand (the whole video's frames,
+or all frames of the direct strategy) and is decoded as soon as the video is opened, while the model is still busy with
+others. Pixels travel through the pipe: nothing is left behind when a process is killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hawkeye.errors import ConfigError, VideoError
+from hawkeye.spans import Span
+from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
+
+Read = tuple[list[int], int | None]  # frame numbers and short side, as `VideoReader.read` takes them
+Plan = tuple[str, int]  # ("window", num_frames): first the whole video; ("direct", 0): all the direct strategy reads
+AHEAD_FRAMES = 512  # decoded frames that may wait for the model, for each video
+
+
+def planned_reads(reader: VideoReader, plan: Plan | None) -> list[Read]:
+    """What the engine will ask for first, in order."""
+    if plan is None:
+        return []
+    kind, num_frames = plan
+    if kind == "window":
+        from hawkeye.video.sampling import sample_window
+
+        return [(sample_window(reader, Span(0.0, reader.info.duration), num_frames)[0], None)]
+    from hawkeye.grounding.direct import direct_reads
+
+    return [*direct_reads(reader)]
+
+
+class DecodeWorkers:
+    """``count`` processes that decode. Use it as a context; every video is served by one of them."""
+
+    def __init__(self, count: int) -> None:
+        self._workers = [_Worker() for _ in range(count)]
+
+    def open(self, path: Path, plan: Plan | None = None) -> Future[RemoteReader]:
+        """Open ``path`` in the worker that has least to do, and begin with what ``plan`` says will be read."""
+        worker = min(self._workers, key=lambda w: w.pending)
+        return worker.submit(_open, worker, path, plan)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+    def __enter__(self) -> DecodeWorkers:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class RemoteReader:
+    """One video in a worker. Reads raise VideoError as a local reader's do, and also if the worker died of it."""
+
+    def __init__(self, worker: _Worker, path: Path, info: VideoInfo, times: np.ndarray, planned: list[Read]) -> None:
+        self._worker, self._path, self._info, self._times = worker, path, info, times
+        self._planned, self._ahead = deque(planned), deque[tuple[Read, Future[Frames]]]()
+        self._read_ahead()
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def times(self) -> np.ndarray:
+        return self._times
+
+    def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
+        wanted = (list(indices), short_side)
+        if self._ahead and self._ahead[0][0] == wanted:
+            frames = self._ahead.popleft()[1]
+            self._read_ahead()
+            return frames.result()
+        return self._submit(wanted).result()
+
+    def _read_ahead(self) -> None:
+        waiting = sum(len(read[0]) for read, _ in self._ahead)
+        while self._planned and waiting <= AHEAD_FRAMES:
+            read = self._planned.popleft()
+            self._ahead.append((read, self._submit(read)))
+            waiting += len(read[0])
+
+    def _submit(self, read: Read) -> Future[Frames]:
+        return self._worker.submit(self._worker.read, self._path, *read)
+
+    def close(self) -> None:
+        for _, future in self._ahead:
+            future.cancel()
+        self._ahead.clear()
+        self._planned.clear()
+        self._worker.submit(self._worker.forget, self._path)
+
+    def __enter__(self) -> RemoteReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _open(worker: _Worker, path: Path, plan: Plan | None) -> RemoteReader:
+    info, times, planned = worker.ask("open", path, plan)
+    return RemoteReader(worker, path, info, times, planned)
+
+
+class _Worker:
+    """The near end of one process. Its thread sends one order at a time and waits for the answer."""
+
+    _names = itertools.count(1)
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"hawkeye-worker-{next(self._names)}")
+        self._lock = threading.Lock()
+        self.pending = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._ready = False
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far,), daemon=True)
+        self._process.start()
+        far.close()
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        self._count(1)
+        future = self._thread.submit(function, *arguments)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.pending += change
+
+    def ask(self, order: str, *arguments: Any) -> Any:
+        """Raises VideoError: the worker's own, or one that says that it died; ConfigError if it can't even start."""
+        if not self._ready:
+            self._await_start()
+        try:
+            self._pipe.send((order, *arguments))
+            kind, answer = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._died(arguments[0]) from None
+        if kind == "error":
+            raise VideoError(answer)
+        return answer
+
+    def _await_start(self) -> None:
+        try:
+            self._pipe.recv()
+        except (EOFError, OSError):
+            raise ConfigError(
+                "a decoding process could not start: if this runs from a script of your own, put its code behind "
+                "`if __name__ == '__main__':`, or decode in this process with workers=0"
+            ) from None
+        self._ready = True
+
+    def read(self, path: Path, indices: list[int], short_side: int | None) -> Frames:
+        import torch
+
+        shape, times = self.ask("read", path, indices, short_side)
+        pixels = np.empty(shape, dtype=np.uint8)
+        try:
+            self._pipe.recv_bytes_into(pixels.reshape(-1))  # flat: it counts the first axis only
+        except (EOFError, OSError):
+            raise self._died(path) from None
+        return Frames(torch.from_numpy(pixels), times)
+
+    def forget(self, path: Path) -> None:
+        self.ask("close", path)
+
+    def _died(self, path: Path) -> VideoError:
+        self._process.join()
+        code = self._process.exitcode
+        self._pipe.close()
+        self._start()
+        return VideoError(f"{path}: the process that decoded it died (exit code {code}): the file may be broken")
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._pipe.close()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.terminate()
+
+
+def _serve(pipe: Connection) -> None:
+    """The far end: answer orders until the pipe is closed. A video it doesn't know (after a crash) is opened again."""
+    import signal
+
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; it closes the pipe
+    pipe.send("ready")
+    readers: dict[Path, VideoReader] = {}
+    for order, path, *arguments in _orders(pipe):
+        frames = None
+        try:
+            if order == "close":
+                if path in readers:
+                    readers.pop(path).close()
+                answer: Any = None
+            else:
+                reader = readers[path] if path in readers else readers.setdefault(path, open_video(path))
+                if order == "open":
+                    answer = (reader.info, reader.times, planned_reads(reader, *arguments))
+                else:
+                    frames = reader.read(*arguments)
+                    answer = (tuple(frames.pixels.shape), frames.times)
+        except VideoError as error:
+            pipe.send(("error", str(error)))
+            continue
+        pipe.send(("answer", answer))
+        if frames is not None:
+            pipe.send_bytes(np.ascontiguousarray(frames.pixels.numpy()).data.cast("B"))
+
+
+def _orders(pipe: Connection) -> Iterator[Any]:
+    while True:
+        try:
+            yield pipe.recv()
+        except (EOFError, OSError):
+            return
