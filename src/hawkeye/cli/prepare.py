@@ -86,6 +86,8 @@ def write(
             raise ConfigError(f"data set {loaded.name} has no spans to train grounding on: leave --for training out")
         wording = convert.Wording(**_given(instructions=_lines(instructions), questions=_lines(questions)))
         items = convert.training_items(examples, task, seed, wording, convert.SPAN_SENTENCES[time])
+    if not items:
+        raise ConfigError(f"{annotations[0]}: no example has a span, which training needs")
     _write_list(out, items)
     typer.echo(f"{out}: {len(items)} items of {len({item['video'] for item in items})} videos")
     _say_counts(loaded)

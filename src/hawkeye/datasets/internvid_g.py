@@ -13,7 +13,7 @@ from hawkeye.records import GroundingExample
 def read(reading: Reading, annotations: Path) -> list[GroundingExample]:
     """Rows ``{video, duration, start_sec, end_sec, neg_start_sec, neg_end_sec, caption}``; the context is ``extra["context"]``.
 
-    Empty captions are dropped and counted (quirk 50).
+    Empty captions (quirk 50), and rows whose context does not hold their segment, are dropped and counted.
     """
     seen: Counter[str] = Counter()
     examples = []
@@ -25,7 +25,8 @@ def read(reading: Reading, annotations: Path) -> list[GroundingExample]:
             reading.dropped["empty query"] += 1
         elif span := reading.span(row.number("start_sec"), row.number("end_sec"), duration):
             if not context[0] <= span.start < span.end <= context[1]:
-                raise row.error(f"the context {context} does not hold the segment {list(span)}")
+                reading.dropped["context does not hold the span"] += 1
+                continue
             extra = {"context": context}
             examples.append(GroundingExample(f"{video}#{number}", video, query, (span,), duration, extra))
     return examples

@@ -127,7 +127,10 @@ def _read_cache(cache: str | Path | None) -> dict[str, float]:
         return {}
     if not isinstance(values, dict) or values.get("version") != CACHE_VERSION:
         return {}
-    return {key: float(value) for key, value in values["durations"].items()}
+    durations = values.get("durations")
+    if not isinstance(durations, dict):
+        return {}
+    return {key: value for key, value in durations.items() if isinstance(value, float)}
 
 
 def _write_cache(cache: str | Path, durations: dict[str, float]) -> None:

@@ -75,6 +75,22 @@ def test_qvhighlights_test_split_has_no_spans(tmp_path):
     assert load_dataset("qvhighlights", tmp_path, split="test").examples == (example,)
 
 
+def test_internvid_rows_outside_their_context_are_dropped(tmp_path):
+    row = {
+        "video": "a",
+        "duration": 9,
+        "start_sec": 1,
+        "end_sec": 2,
+        "neg_start_sec": 0,
+        "neg_end_sec": 5,
+        "caption": "a.",
+    }
+    rows = [row, row | {"neg_start_sec": 1.5}, row | {"neg_end_sec": 1.5}]
+    loaded = load_dataset("internvid-g", write(tmp_path / "rows.jsonl", rows))
+    assert [(e.id, e.query, e.extra) for e in loaded.examples] == [("a#0", "A", {"context": [0.0, 5.0]})]
+    assert loaded.dropped == {"context does not hold the span": 2}
+
+
 def test_instruction_rows_of_every_kind_in_the_recordings(tmp_path):
     rows = [row["anno"] for row in read_rows("item_text.jsonl")]
     rows.append({"image": "b.jpg", "QA": [{"q": "What?", "a": "A dog."}, {"i": "", "q": "Where?", "a": "There."}]})

@@ -97,7 +97,7 @@ def test_decoding_finds_what_opening_does_not(folder, tmp_path):
     assert "2 of its pictures are broken" in found.problems[0].detail
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 0, "durations": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 0}', '{"version": 1, "durations": {"a": "b"}}'])
 def test_a_foreign_cache_is_replaced(text, folder, tmp_path):
     cache = tmp_path / "durations.json"
     cache.write_text(text)
