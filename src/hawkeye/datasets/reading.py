@@ -95,7 +95,7 @@ def to_number(value: Any, row: Row, key: str) -> float:
     """Raises AnnotationError if ``value`` is no finite number."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise row.error(f"expected a number in {key!r}, got {_short(value)}")
@@ -135,7 +135,8 @@ class Reading:
 
     def lines(self, path: str | Path) -> Iterator[tuple[str, str]]:
         """``(where, line)`` of every line that is not blank."""
-        return _numbered(self.text(path), path)
+        for number, line in _numbered(self.text(path)):
+            yield f"{path}, line {number}", line
 
     def csv(self, path: str | Path, columns: Sequence[str]) -> Iterator[Row]:
         """Rows of a CSV file with a header line, which must name all ``columns``."""
@@ -155,18 +156,19 @@ class Reading:
 
     def table(self, path: str | Path) -> Row:
         """A JSON document that is one object, such as ``{video id: ...}``."""
-        return Row(str(path), _object(_document(self.text(path), path), str(path)))
+        return Row(str(path), _object(_parse(self.text(path), path), str(path)))
 
     def records(self, path: str | Path) -> Iterator[Row]:
         """Objects of a JSON list or of a JSON-lines file, told apart by the content."""
         text = self.text(path)
         if text.lstrip().startswith("["):
-            for number, value in enumerate(_document(text, path), 1):
+            for number, value in enumerate(_parse(text, path), 1):
                 where = f"{path}, item {number}"
                 yield Row(where, _object(value, where))
             return
-        for where, line in _numbered(text, path):
-            yield Row(where, _object(_parse(line, where), where))
+        for number, line in _numbered(text):
+            where = f"{path}, line {number}"
+            yield Row(where, _object(_parse(line, path, number), where))
 
     def span(self, start: float, end: float, duration: float | None = None) -> Span | None:
         """The span, or None with its reason counted: reversed, zero-length, or wholly out of the video.
@@ -208,24 +210,21 @@ def pick_files(annotations: Path, names: Sequence[str], what: str) -> list[Path]
     return found
 
 
-def _numbered(text: str, path: str | Path) -> Iterator[tuple[str, str]]:
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"{path}, line {number}", line.rstrip("\r")
+            yield number, line.rstrip("\r")
 
 
-def _document(text: str, path: str | Path) -> Any:
+def _parse(text: str, path: str | Path, line: int | None = None) -> Any:
+    """``line``: where the text stands in the file, if it is not the whole file."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise AnnotationError(f"{path}, line {error.lineno}: is not valid JSON ({error.msg})") from None
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise AnnotationError(f"{where}: is not valid JSON ({error.msg})") from None
+        at, problem = line or error.lineno, error.msg
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists a thousand deep
+        at, problem = line or 1, str(error)
+    raise AnnotationError(f"{path}, line {at}: is not valid JSON ({problem})")
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def check_videos(
 
     ``decode`` also decodes the first, middle and last frame of each, whatever the cache knows.
     Short: more than a second and 2 % shorter than annotated, or a span or window starts after the end.
-    ``on_progress(done, total)`` counts the videos that must be opened.
+    ``on_progress(done, total)`` counts the videos that must be opened. As processes are started, a script that calls this
+    needs the usual ``if __name__ == "__main__":``.
     """
     groups: dict[str, list[Any]] = {}
     for example in examples:

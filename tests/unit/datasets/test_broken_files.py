@@ -79,7 +79,7 @@ GOOD = {
     ],
 }
 FILE_NAMES = {"mvbench": "action_count.json"}
-WRONG = (None, True, "", "word", -1, 3.7, 1e999, [], [1, 2], [["x"]], {}, {"a": 1})
+WRONG = (None, True, "", "word", -1, 3.7, 1e999, 10**400, [], [1, 2], [["x"]], {}, {"a": 1})
 
 
 def places(value, path=()):
@@ -132,7 +132,23 @@ def test_any_wrong_value_is_an_annotation_error_or_harmless(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", GOOD)
-@pytest.mark.parametrize("data", [b"", b"{", b"[1, 2]", b"[{}]", b'{"a": 1}', b"\xff\xfe", b"3", b"null", b'["a"]'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[1, 2]",
+        b"[{}]",
+        b'{"a": 1}',
+        b"\xff\xfe",
+        b"3",
+        b"null",
+        b'["a"]',
+        b"[" * 99999,
+        b'[{"a": %s}]' % (b"9" * 9999),
+    ],
+    ids=range(11),
+)
 def test_other_files_are_refused(name, data, tmp_path):
     path = tmp_path / FILE_NAMES.get(name, "file.json")
     path.write_bytes(data)
