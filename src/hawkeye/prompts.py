@@ -22,6 +22,9 @@ QA_INSTRUCTION = (
     "and the action and pose of persons. Based on your observations, select the best option that accurately addresses the "
     "question.\n"
 )
+OPEN_INSTRUCTION = "Assess the displayed video and answer the subsequent question with accuracy.\n"
+CAPTION_INSTRUCTION = "Describe what happens in the given part of the video.\n"
+WHOLE_CAPTION_INSTRUCTION = "Describe what happens in the video.\n"
 QUESTION_TEMPLATE = "During which part of the video does '{query}' occur?"
 OPTION_PROMPT = "\nOnly give the best option."
 GROUNDING_REPLY_START = "Best option: ("
@@ -47,7 +50,9 @@ class Prompt:
 
     @property
     def after_video(self) -> str:
-        asked = f"{self.instruction}{self.question}{self.request}\n{SEPARATOR}{ASSISTANT}{self.reply_start}"
+        # Without a reply start nothing follows the colon: the blank is the first thing that the model says.
+        reply = f"{ASSISTANT}{self.reply_start}" if self.reply_start else ASSISTANT.rstrip()
+        asked = f"{self.instruction}{self.question}{self.request}\n{SEPARATOR}{reply}"
         return f"{VIDEO_END}{self.message}\n{SEPARATOR}{HUMAN}{asked}"
 
 
@@ -91,6 +96,25 @@ def qa_prompt(question: str, options: Sequence[str], times: Sequence[float]) -> 
         request=OPTION_PROMPT,
         reply_start=QA_REPLY_START,
     )
+
+
+def open_prompt(question: str, times: Sequence[float], history: Sequence[tuple[str, str]] = ()) -> Prompt:
+    """A question to be answered in free words; ``history``: (question, reply) pairs that were said before.
+
+    As the reference asks its open questions (``tasks/test.py``, modes ``grounding_sec`` and ``grounding_frame``). Earlier turns
+    stand inside the question's text, so that every kind of model sees them.
+    """
+    said = "".join(f"{asked}\n{SEPARATOR}{ASSISTANT}{reply}\n{SEPARATOR}{HUMAN}" for asked, reply in history)
+    return Prompt(OPEN_INSTRUCTION, " " + frames_message(times), f"{said}Question: {question}\n")
+
+
+def caption_prompt(times: Sequence[float], where: str | None = None) -> Prompt:
+    """Describe the part that ``where`` names (an option's text of `choices.OPTION_TEXT`), or all of the video.
+
+    The segment-captioning objective (HawkEye paper, section 3.2) in the layout of evaluation; the place is the question.
+    """
+    instruction = CAPTION_INSTRUCTION if where else WHOLE_CAPTION_INSTRUCTION
+    return Prompt(instruction, " " + frames_message(times), where or "")
 
 
 @dataclass(frozen=True)
@@ -145,7 +169,8 @@ def inference_conversation(
     request, reply_start = (OPTION_PROMPT, GROUNDING_REPLY_START) if choose else ("", "")
     prompt = Prompt(instruction, message.rstrip(), first["q"], request, reply_start)
     start, end = MEDIA_MARKS[media]
-    text = prompt.before_video.replace(VIDEO_START, start) + prompt.after_video.replace(VIDEO_END, end, 1) + answer
+    asked = prompt.before_video.replace(VIDEO_START, start) + prompt.after_video.replace(VIDEO_END, end, 1)
+    text = f"{asked}{'' if choose else ' '}{answer}"
     for turn in others:
         text += f"\n{SEPARATOR}{HUMAN}{turn['q']}\n{SEPARATOR}{ASSISTANT}{turn['a']}"
     return Conversation(f"{text}\n{SEPARATOR}", given)
