@@ -17,11 +17,16 @@ from hawkeye.version import __version__
 # verb -> (module, one-line help). A module has either `command` (a function) or `app` (a Typer with verbs of its own).
 VERBS: dict[str, tuple[str, str]] = {
     "ground": ("hawkeye.cli.ground", "Find when a sentence happens in a video."),
+    "ask": ("hawkeye.cli.ask", "Ask a question about a video."),
+    "caption": ("hawkeye.cli.caption", "Describe a video or a part of it."),
+    "chat": ("hawkeye.cli.chat", "Talk about a video, several turns."),
+    "convert": ("hawkeye.cli.convert", "Convert published weights into a model folder."),
     "models": ("hawkeye.cli.models", "List the models that can be asked for by name."),
     "synth": ("hawkeye.cli.synth", "Compose videos with exact spans from captioned pictures."),
     "eval": ("hawkeye.cli.eval", "Run a benchmark: resumable, in shards, with a manifest and a score."),
     "score": ("hawkeye.cli.score", "Score predictions against annotations, with error bars."),
     "prepare": ("hawkeye.cli.prepare", "Annotation files to JSON, a check of the videos, files for servers."),
+    "train": ("hawkeye.cli.train", "Train a model, or check a training configuration."),
     "doctor": ("hawkeye.cli.doctor", "Check this installation, and a folder of weights."),
 }
 

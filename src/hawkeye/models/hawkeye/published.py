@@ -24,6 +24,7 @@ from hawkeye.models.hawkeye.tokenizers import (
 
 ADAPTER_FILE = "hawkeye.pth"
 BASE_FOLDER = "vicuna-7b-v0"
+LAYOUT = (ADAPTER_FILE, BASE_FOLDER)
 CONFIG_NAME = "config.json"
 
 
