@@ -28,5 +28,9 @@ class ModelError(HawkEyeError):
     """A model (local or remote) could not answer."""
 
 
+class OutputError(HawkEyeError):
+    """An output folder or file is in use, full, or of another run."""
+
+
 class MissingDependency(HawkEyeError):
     """A feature needs a package that is not installed."""

@@ -15,8 +15,6 @@ def scenes_from_cuts(cuts: Iterable[float], duration: float, min_secs: float = 0
     The reference drops a video without cuts (quirk 34).
     """
     borders = [0.0, *sorted(cut for cut in set(cuts) if 0 < cut < duration), duration]
-    if len(borders) == 2:
-        return [[0.0, round(duration, 3)]] if duration > 0 else []
     return [[round(start, 3), round(end, 3)] for start, end in pairwise(borders) if end - start >= min_secs]
 
 
