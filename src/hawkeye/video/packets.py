@@ -7,6 +7,7 @@ decoded here, because the way the video is turned (phones) and its true size are
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ class PacketTable:
         """The number of the frame shown at exactly ``pts``."""
         if pts is None:
             return None
-        index = int(np.searchsorted(self.pts, pts))
-        return index if index < len(self.pts) and int(self.pts[index]) == pts else None
+        index = bisect_left(self.pts, pts)
+        return index if index < len(self.pts) and self.pts[index] == pts else None
 
 
 def video_info(path: Path, backend: str, table: PacketTable) -> VideoInfo:

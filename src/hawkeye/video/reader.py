@@ -109,12 +109,11 @@ def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, i
 
 def stack_pictures(pictures: Sequence[np.ndarray], height: int, width: int) -> torch.Tensor:
     """Pictures of uint8 (height, width, 3) as one tensor (T, 3, H, W), stored channels last as they come."""
+    import numpy as np
     import torch
 
-    stacked = torch.empty(len(pictures), height, width, 3, dtype=torch.uint8)
-    for row, picture in zip(stacked, pictures, strict=True):
-        row.copy_(torch.from_numpy(picture))
-    return stacked.permute(0, 3, 1, 2)
+    stacked = np.stack(pictures) if pictures else np.empty((0, height, width, 3), dtype=np.uint8)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
 
 def indices_at(reader: VideoReader, times: Sequence[float]) -> list[int]:

@@ -71,30 +71,36 @@ class Sweep:
         """Packets from key frame ``key`` on, or from an earlier key frame if the container can't do better."""
         table = self._table
         if key > 0 and not table.counted:
-            earlier = int(table.key[key - 1])
-            targets = [int(table.dts[key]), int(table.pts[key]), int(table.dts[earlier])]
-            if "matroska" in self._container.format.name:  # its index holds presentation times, others' decoding times
-                targets[:2] = targets[1::-1]
-            for target in targets:
-                try:
-                    self._container.seek(target, stream=self._stream)
-                    packets = self._demux()
-                    head = next((packet for packet in packets if packet.is_keyframe and packet.size), None)
-                except av.FFmpegError:
-                    continue
-                if head is not None and head.pts is not None and head.pts <= table.pts[key]:
+            # Some containers seek by presentation time, some by decoding time, and some land anywhere before it.
+            for target in (table.pts[key], table.dts[key], table.dts[table.key[key - 1]]):
+                packets = self._seek(int(target))
+                head = next((packet for packet in packets if packet.is_keyframe and packet.size), None)
+                if head is None or head.pts is None or head.pts > table.pts[key]:
+                    continue  # too far
+                if head.pts == table.pts[key] or target < table.dts[key]:
                     return chain([head], packets)
-        self._container.close()
-        self._open()
+        if not self._fresh:
+            self._container.close()
+            self._open()
+        return self._demux()
+
+    def _seek(self, target: int) -> Iterator[av.Packet]:
+        self._fresh = False
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.FFmpegError:
+            return iter(())
         return self._demux()
 
     def _demux(self) -> Iterator[av.Packet]:
+        self._fresh = False
         try:
             yield from self._container.demux(self._stream)
         except av.FFmpegError:
             return  # the file ends or breaks here
 
     def _open(self) -> None:
+        self._fresh = True
         self._container = open_container(self._path)
         self._stream = pick_stream(self._container, self._path)
         self._stream.thread_type = "AUTO"
