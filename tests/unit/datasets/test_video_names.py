@@ -42,7 +42,7 @@ def test_recorded_webvid_names_and_the_missing_one(tmp_path):
         annotations.write_text(json.dumps([{"video": name, "QA": [{"q": "?", "a": "!"}]}]), encoding="utf-8")
         (read,) = load_dataset("instruction", annotations, stored_as="caption_webvid").examples
         if stored is None:
-            with pytest.raises(VideoError, match="mis/missing: no such video"):
+            with pytest.raises(VideoError, match="/missing: no such video"):
                 resolve_video(read, tmp_path)
         else:
             assert resolve_video(read, tmp_path) == tmp_path / stored
