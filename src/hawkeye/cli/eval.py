@@ -83,7 +83,7 @@ def command(
 ) -> None:
     from hawkeye.eval.blocks import Shard
     from hawkeye.eval.runner import RunSettings
-    from hawkeye.eval.session import ModelChoice, evaluate, prepare, score_run
+    from hawkeye.eval.session import ModelChoice, evaluate, prepare, read_annotations, score_run
     from hawkeye.eval.tables import score_markdown
 
     chosen = adjusted(
@@ -97,12 +97,15 @@ def command(
         strategy=strategy,
     )
     settings = RunSettings(limit, Shard.parse(shard), workers=workers, retry_errors=retry_errors)
-    loaded = choose_model(model, weights, device, dtype, decoding)
-    choice = ModelChoice(loaded, model, weights, {"dtype": dtype, "decoding": decoding})
-    session = prepare(chosen, choice, seed, batch_size)
-    summary = evaluate(session, _videos(chosen), out, settings, _progress())
+    loaded, videos = read_annotations(chosen), _videos(chosen)  # what is quick to check comes before the model
+    trained = _training_split(chosen, train)
+    answering = choose_model(model, weights, device, dtype, decoding)
+    choice = ModelChoice(answering, model, weights, {"dtype": dtype, "decoding": decoding})
+    session = prepare(chosen, loaded, choice, seed, batch_size)
+    summary = evaluate(session, videos, out, settings, _progress())
     say(f"{out}: {summary.total} rows, {summary.new} of them new, {summary.errors} of these failed")
-    trained = _training_split(session, train)
+    if not summary.total:
+        return
     typer.echo(score_markdown(score_run(session, out, settings, train=trained, draws=draws), out.name), nl=False)
 
 
@@ -129,12 +132,12 @@ def _videos(task: EvalTask) -> Path:
     return task.videos
 
 
-def _training_split(session: Any, train: Path | None) -> Any:
+def _training_split(task: EvalTask, train: Path | None) -> Any:
     if train is None:
         return ()
     from hawkeye.eval.scoring import load_examples
 
-    return load_examples(train, session.loaded.name, {**session.task.options, "split": "train"}).examples
+    return load_examples(train, task.dataset, {**task.options, "split": "train"}).examples
 
 
 def _progress() -> Callable[[int, int, dict[str, Any]], None] | None:

@@ -8,12 +8,14 @@ others. Pixels travel through the pipe: nothing is left behind when a process is
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,22 +27,32 @@ from hawkeye.spans import Span
 from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
 
 Read = tuple[list[int], int | None]  # frame numbers and short side, as `VideoReader.read` takes them
-Plan = tuple[str, int]  # ("window", num_frames): first the whole video; ("direct", 0): all the direct strategy reads
 AHEAD_FRAMES = 512  # decoded frames that may wait for the model, for each video
 
 
-def planned_reads(reader: VideoReader, plan: Plan | None) -> list[Read]:
-    """What the engine will ask for first, in order."""
-    if plan is None:
-        return []
-    kind, num_frames = plan
-    if kind == "window":
+@dataclass(frozen=True)
+class Plan:
+    """What will be read of a video first. ``windows``: in this order, None is the whole video; ``direct``: everything that
+    the direct strategy reads. ``fps``: the rate of a folder of pictures, where the annotations tell it."""
+
+    num_frames: int = 12
+    windows: tuple[Span | None, ...] = (None,)
+    direct: bool = False
+    fps: float | None = None
+
+    def reads(self, reader: VideoReader) -> list[Read]:
+        """In order. A window that the video doesn't have is left out: whoever asks for it gets the error then."""
+        if self.direct:
+            from hawkeye.grounding.direct import direct_reads
+
+            return [*direct_reads(reader)]
         from hawkeye.video.sampling import sample_window
 
-        return [(sample_window(reader, Span(0.0, reader.info.duration), num_frames)[0], None)]
-    from hawkeye.grounding.direct import direct_reads
-
-    return [*direct_reads(reader)]
+        planned: list[Read] = []
+        for window in self.windows:
+            with contextlib.suppress(VideoError):
+                planned.append((sample_window(reader, window, self.num_frames)[0], None))
+        return planned
 
 
 class DecodeWorkers:
@@ -49,7 +61,7 @@ class DecodeWorkers:
     def __init__(self, count: int) -> None:
         self._workers = [_Worker() for _ in range(count)]
 
-    def open(self, path: Path, plan: Plan | None = None) -> Future[RemoteReader]:
+    def open(self, path: Path, plan: Plan) -> Future[RemoteReader]:
         """Open ``path`` in the worker that has least to do, and begin with what ``plan`` says will be read."""
         worker = min(self._workers, key=lambda w: w.pending)
         return worker.submit(_open, worker, path, plan)
@@ -68,8 +80,8 @@ class DecodeWorkers:
 class RemoteReader:
     """One video in a worker. Reads raise VideoError as a local reader's do, and also if the worker died of it."""
 
-    def __init__(self, worker: _Worker, path: Path, info: VideoInfo, times: np.ndarray, planned: list[Read]) -> None:
-        self._worker, self._path, self._info, self._times = worker, path, info, times
+    def __init__(self, worker: _Worker, video: _Video, info: VideoInfo, times: np.ndarray, planned: list[Read]) -> None:
+        self._worker, self._video, self._info, self._times = worker, video, info, times
         self._planned, self._ahead = deque(planned), deque[tuple[Read, Future[Frames]]]()
         self._read_ahead()
 
@@ -97,14 +109,14 @@ class RemoteReader:
             waiting += len(read[0])
 
     def _submit(self, read: Read) -> Future[Frames]:
-        return self._worker.submit(self._worker.read, self._path, *read)
+        return self._worker.submit(self._worker.read, self._video, *read)
 
     def close(self) -> None:
         for _, future in self._ahead:
             future.cancel()
         self._ahead.clear()
         self._planned.clear()
-        self._worker.submit(self._worker.forget, self._path)
+        self._worker.submit(self._worker.forget, self._video)
 
     def __enter__(self) -> RemoteReader:
         return self
@@ -113,9 +125,12 @@ class RemoteReader:
         self.close()
 
 
-def _open(worker: _Worker, path: Path, plan: Plan | None) -> RemoteReader:
-    info, times, planned = worker.ask("open", path, plan)
-    return RemoteReader(worker, path, info, times, planned)
+_Video = tuple[Path, float | None]  # a path, and the rate of a folder of pictures: what a worker opens
+
+
+def _open(worker: _Worker, path: Path, plan: Plan) -> RemoteReader:
+    info, times, planned = worker.ask("open", (path, plan.fps), plan)
+    return RemoteReader(worker, (path, plan.fps), info, times, planned)
 
 
 class _Worker:
@@ -147,15 +162,15 @@ class _Worker:
         with self._lock:
             self.pending += change
 
-    def ask(self, order: str, *arguments: Any) -> Any:
+    def ask(self, order: str, video: _Video, *arguments: Any) -> Any:
         """Raises VideoError: the worker's own, or one that says that it died; ConfigError if it can't even start."""
         if not self._ready:
             self._await_start()
         try:
-            self._pipe.send((order, *arguments))
+            self._pipe.send((order, video, *arguments))
             kind, answer = self._pipe.recv()
         except (EOFError, OSError):
-            raise self._died(arguments[0]) from None
+            raise self._died(video) from None
         if kind == "error":
             raise VideoError(answer)
         return answer
@@ -170,26 +185,26 @@ class _Worker:
             ) from None
         self._ready = True
 
-    def read(self, path: Path, indices: list[int], short_side: int | None) -> Frames:
+    def read(self, video: _Video, indices: list[int], short_side: int | None) -> Frames:
         import torch
 
-        shape, times = self.ask("read", path, indices, short_side)
+        shape, times = self.ask("read", video, indices, short_side)
         pixels = np.empty(shape, dtype=np.uint8)
         try:
             self._pipe.recv_bytes_into(pixels.reshape(-1))  # flat: it counts the first axis only
         except (EOFError, OSError):
-            raise self._died(path) from None
-        return Frames(torch.from_numpy(pixels), times)
+            raise self._died(video) from None
+        return Frames(torch.from_numpy(pixels).permute(0, 3, 1, 2), times)
 
-    def forget(self, path: Path) -> None:
-        self.ask("close", path)
+    def forget(self, video: _Video) -> None:
+        self.ask("close", video)
 
-    def _died(self, path: Path) -> VideoError:
+    def _died(self, video: _Video) -> VideoError:
         self._process.join()
         code = self._process.exitcode
         self._pipe.close()
         self._start()
-        return VideoError(f"{path}: the process that decoded it died (exit code {code}): the file may be broken")
+        return VideoError(f"{video[0]}: the process that decoded it died (exit code {code}): the file may be broken")
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -208,27 +223,29 @@ def _serve(pipe: Connection) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; it closes the pipe
     pipe.send("ready")
-    readers: dict[Path, VideoReader] = {}
-    for order, path, *arguments in _orders(pipe):
-        frames = None
+    readers: dict[_Video, VideoReader] = {}
+    for order, video, *arguments in _orders(pipe):
+        pixels, answer = None, None
         try:
             if order == "close":
-                if path in readers:
-                    readers.pop(path).close()
-                answer: Any = None
+                if video in readers:
+                    readers.pop(video).close()
             else:
-                reader = readers[path] if path in readers else readers.setdefault(path, open_video(path))
+                if video not in readers:
+                    readers[video] = open_video(video[0], fps=video[1])
+                reader = readers[video]
                 if order == "open":
-                    answer = (reader.info, reader.times, planned_reads(reader, *arguments))
+                    answer = (reader.info, reader.times, arguments[0].reads(reader))
                 else:
                     frames = reader.read(*arguments)
-                    answer = (tuple(frames.pixels.shape), frames.times)
+                    pixels = frames.pixels.permute(0, 2, 3, 1).contiguous().numpy()  # readers hold them so: no copy
+                    answer = (pixels.shape, frames.times)
         except VideoError as error:
             pipe.send(("error", str(error)))
             continue
         pipe.send(("answer", answer))
-        if frames is not None:
-            pipe.send_bytes(np.ascontiguousarray(frames.pixels.numpy()).data.cast("B"))
+        if pixels is not None:
+            pipe.send_bytes(pixels.data.cast("B"))
 
 
 def _orders(pipe: Connection) -> Iterator[Any]:

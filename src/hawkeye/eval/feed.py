@@ -11,13 +11,13 @@ from hawkeye.eval.decoding import DecodeWorkers, Plan, RemoteReader
 
 
 class VideoFeed:
-    """Hands out ``paths`` one by one, in this order. Without workers a path is handed out as it is, for the engine to open.
+    """Hands out ``videos`` one by one, in this order, each with the plan of what will be read of it first.
 
-    ``plan``: what will be read first of each (see `hawkeye.eval.decoding`).
+    Without workers a path is handed out as it is, for the engine to open.
     """
 
-    def __init__(self, paths: Sequence[Path], workers: DecodeWorkers | None, ahead: int, plan: Plan | None) -> None:
-        self._waiting, self._workers, self._ahead, self._plan = deque(paths), workers, ahead, plan
+    def __init__(self, videos: Sequence[tuple[Path, Plan]], workers: DecodeWorkers | None, ahead: int) -> None:
+        self._waiting, self._workers, self._ahead = deque(videos), workers, ahead
         self._opening: deque[tuple[Path, Future[RemoteReader]]] = deque()
         self._open: list[RemoteReader] = []
         self._top_up()
@@ -41,5 +41,5 @@ class VideoFeed:
 
     def _top_up(self) -> None:
         while self._workers is not None and self._waiting and len(self._opening) < self._ahead:
-            path = self._waiting.popleft()
-            self._opening.append((path, self._workers.open(path, self._plan)))
+            path, plan = self._waiting.popleft()
+            self._opening.append((path, self._workers.open(path, plan)))

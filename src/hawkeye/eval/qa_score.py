@@ -35,7 +35,7 @@ def score_qa(examples: Sequence[QAExample], predictions: Predictions, *, draws: 
     pairs = [(e, row) for e, row in zip(examples, matched.rows, strict=True) if e.answer is not None]
     if not pairs:
         raise AnnotationError(
-            "the annotations hold no answers, so there is nothing to score: `hawkeye prepare submit` writes the file for the server"
+            "the annotations hold no answers, so nothing can be scored: `hawkeye prepare submit` writes the file for the server"
         )
     chosen = [chosen_option(row, example) for example, row in pairs]
     right = np.array([float(option == e.answer) for option, (e, _) in zip(chosen, pairs, strict=True)])

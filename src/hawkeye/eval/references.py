@@ -62,10 +62,18 @@ def references(
         )
     for n in range(1, turns + 1):
         ious = best_iou(rule_spans(gold, durations, n), gold)
-        yield Reference(f"ceiling, {n} turns, position rule", "every choice right by position", ious[:, None])
+        yield Reference(
+            f"oracle, {_turns(n)}, position rule",
+            "every choice right by position: what the labels teach",
+            ious[:, None],
+        )
     for n in range(1, turns + 1):
         ious = best_iou(best_spans(gold, durations, n), gold)
-        yield Reference(f"ceiling, {n} turns, best choices", "the best reachable window", ious[:, None])
+        yield Reference(
+            f"oracle, {_turns(n)}, best choices",
+            "the best window that can be reached: the ceiling of the scheme",
+            ious[:, None],
+        )
 
 
 def best_fixed_span(shares: np.ndarray, grid: int = PRIOR_GRID) -> np.ndarray:
@@ -93,3 +101,7 @@ def _random_windows(gold: np.ndarray, durations: np.ndarray, share: float, rng: 
 def _drawn(gold: np.ndarray, durations: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     picks = rng.integers(0, len(shares), (RANDOM_DRAWS, len(durations)))
     return np.stack([best_iou(durations[:, None] * shares[row], gold) for row in picks], axis=1)
+
+
+def _turns(count: int) -> str:
+    return "1 turn" if count == 1 else f"{count} turns"

@@ -107,9 +107,14 @@ def _num_workers(asked: int | None, blocks: Sequence[list[Group]]) -> int:
 def _finished(
     work: Work, blocks: Sequence[list[Group]], places: dict[str, Path | VideoError], num_workers: int
 ) -> Iterator[Done]:
-    paths = [place for block in blocks for video, _ in block if isinstance(place := places[video], Path)]
+    there = [
+        (place, work.plan(members))
+        for block in blocks
+        for video, members in block
+        if isinstance(place := places[video], Path)
+    ]
     with DecodeWorkers(num_workers) if num_workers else contextlib.nullcontext() as workers:
-        feed = VideoFeed(paths, workers, 2 * num_workers, work.plan)
+        feed = VideoFeed(there, workers, 2 * num_workers)
         for block in blocks:
             failed: list[Done] = []
             yield from work.run(_opened(block, places, feed, failed))

@@ -45,12 +45,16 @@ class Session:
     seed: int
 
 
-def prepare(task: EvalTask, choice: ModelChoice, seed: int = 0, batch_size: int = 16) -> Session:
-    """Read the annotations and set the model up. Raises ConfigError, AnnotationError."""
-    annotations = task.annotations or DEFAULT_FOLDER / task.dataset.replace("-", "_")
-    if task.annotations is None and not DEFAULT_FOLDER.exists():
-        raise ConfigError(f"task {task.name} needs its annotations: give --annotations (looked for {annotations})")
-    loaded = load_dataset(task.dataset, annotations, **task.options)
+def read_annotations(task: EvalTask) -> LoadedDataset:
+    """The task's examples. Raises ConfigError, AnnotationError."""
+    usual = DEFAULT_FOLDER / task.dataset.replace("-", "_")
+    if task.annotations is None and not usual.exists():
+        raise ConfigError(f"task {task.name} needs its annotations: give --annotations (looked for {usual})")
+    return load_dataset(task.dataset, task.annotations or usual, **task.options)
+
+
+def prepare(task: EvalTask, loaded: LoadedDataset, choice: ModelChoice, seed: int = 0, batch_size: int = 16) -> Session:
+    """Set up what will be asked of the model. Raises ConfigError for settings that can't be."""
     work = make_work(task, loaded.kind, choice.model, seed, batch_size)
     identity = {
         "task": task.model_dump(mode="json", exclude={"annotations", "videos", "about"}),
