@@ -1,0 +1,135 @@
+"""The small model's Q-Former: which frames fit the query, and what the language model gets to see of it.
+
+A frame and a sentence meet through the 1,000 ImageNet classes: the sentence's embedding is compared with those of the class
+names, which gives a weight for each class, and the frame's logits are read with these weights, in several ways (`matches`).
+This needs no training and works for words that training never held. Learned is what follows: queries and frames attend to
+each other in one stack, where frames that look alike are drawn together, so that a shot is judged as one.
+
+Out come the visual tokens, and beside them three readings that training supervises: whether the sentence happens at each
+frame, which of the four choices is right, and whether it happens at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hawkeye.choices import Choice
+from hawkeye.models.hawkeye.mini_config import NUM_CLASSES, MatchingConfig
+
+TEMPERATURES = (0.03, 0.05, 0.1)  # of the weights of classes
+NUM_TABLES = 2  # of class texts: bare names; names in a sentence with a wider word
+NUM_MATCHES = NUM_TABLES * 2 * len(TEMPERATURES)
+CHOICES = tuple(Choice)  # the order of the choice reading
+EPS = 1e-6
+TIME_WAVES = 6
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the Q-Former sees. ``queries`` (B, Q, E); logits ``inside`` (B, T), ``choice`` (B, 4), ``found`` (B)."""
+
+    queries: Tensor
+    inside: Tensor
+    choice: Tensor
+    found: Tensor
+
+
+def matches(logits: Tensor, sentence: Tensor, tables: Tensor) -> Tensor:
+    """How well frames fit a sentence, in `NUM_MATCHES` ways: (B, T, M).
+
+    ``logits`` (B, T, 1000) of the frames' classes, ``sentence`` (B, 384), ``tables`` (K, 1000, 384): unit-length embeddings of
+    the classes' texts. For each table and temperature: the mean logit, and the log-probability, under the classes' weights.
+    """
+    likeness = sentence @ tables.flatten(0, 1).T  # (B, K * 1000)
+    likeness = likeness.unflatten(-1, (len(tables), NUM_CLASSES))
+    weights = torch.cat([(likeness / t).softmax(dim=-1) for t in TEMPERATURES], dim=1).transpose(
+        1, 2
+    )  # (B, 1000, M / 2)
+    centred = logits - logits.mean(dim=-1, keepdim=True)
+    return torch.cat([centred @ weights, (logits.softmax(dim=-1) @ weights).clamp_min(EPS).log()], dim=-1)
+
+
+class Layer(nn.Module):
+    """Pre-norm attention and feed-forward. Frames attend to frames with a bias by their likeness."""
+
+    def __init__(self, config: MatchingConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.norm1, self.norm2 = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+        self.likeness = nn.Parameter(torch.zeros(config.num_heads))
+        self.up, self.down = nn.Linear(config.width, config.mlp_width), nn.Linear(config.mlp_width, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """x (B, L, E); bias (B, L, L), 0 where a query takes part."""
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        mask = bias[:, None] * self.likeness[:, None, None]
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)))))
+
+
+class MatchingQFormer(nn.Module):
+    """``features`` (B, T, 2280) of frames and ``sentences`` (B, 384) -> `Reading`."""
+
+    def __init__(self, config: MatchingConfig, vision_width: int) -> None:
+        super().__init__()
+        width = config.width
+        self.feature_width = vision_width - NUM_CLASSES
+        self.gradient_checkpointing = False
+        self.tables = nn.Parameter(torch.zeros(NUM_TABLES, NUM_CLASSES, config.text_width), requires_grad=False)
+        self.query_tokens = nn.Parameter(torch.zeros(1, config.num_queries, width))
+        self.match = nn.Linear(2 * NUM_MATCHES, width)
+        self.scale_norm = nn.LayerNorm(NUM_MATCHES)
+        self.feature = nn.Linear(self.feature_width, config.feature_width, bias=False)
+        self.feature_norm = nn.LayerNorm(config.feature_width)
+        self.feature_in = nn.Linear(config.feature_width, width)
+        self.place = nn.Linear(2 * TIME_WAVES + 1, width)
+        self.steps = nn.Linear(2, width)
+        self.text = nn.Linear(config.text_width, width)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(width)
+        self.inside = nn.Linear(width, 1)
+        self.choice = nn.Linear(width, len(CHOICES))
+        self.found = nn.Linear(width, 1)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, features: Tensor, sentences: Tensor) -> Reading:
+        pooled, logits = features[..., : self.feature_width], features[..., self.feature_width :]
+        fits = matches(logits, sentences, self.tables)
+        mean, deviation = fits.mean(dim=1, keepdim=True), fits.std(dim=1, keepdim=True, correction=0)
+        relative = (fits - mean) / (deviation + EPS)
+        seen = F.normalize(pooled - pooled.mean(dim=1, keepdim=True), dim=-1)
+        likeness = seen @ seen.transpose(1, 2)  # (B, T, T)
+        near = torch.stack([_shifted(likeness, 1), _shifted(likeness, -1)], dim=-1)
+
+        frames = self.match(torch.cat([relative, self.scale_norm(fits)], dim=-1)) + self.steps(near)
+        frames = frames + self.place(_places(features.shape[1], features).expand(len(features), -1, -1))
+        frames = frames + self.feature_in(self.dropout(self.feature_norm(self.feature(pooled))))
+        queries = self.query_tokens + self.text(self.dropout(sentences))[:, None]
+        x, count = torch.cat([queries, frames], dim=1), self.query_tokens.shape[1]
+        bias = F.pad(likeness * 4, (count, 0, count, 0))
+        for layer in self.layers:
+            x = layer(x, bias)
+        x = self.norm(x)
+        first = x[:, 0]
+        return Reading(x[:, :count], self.inside(x[:, count:])[..., 0], self.choice(first), self.found(first)[..., 0])
+
+
+def _shifted(likeness: Tensor, by: int) -> Tensor:
+    """Likeness of each frame to its neighbour: (B, T), 1 at the border, where there is none."""
+    diagonal = likeness.diagonal(offset=by, dim1=1, dim2=2)
+    return F.pad(diagonal, (0, 1) if by > 0 else (1, 0), value=1.0)
+
+
+def _places(count: int, like: Tensor) -> Tensor:
+    """(1, count, 2 * TIME_WAVES + 1): where in the window each frame lies, as waves."""
+    at = (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+    angles = at[:, None] * torch.pi * 2 ** torch.arange(TIME_WAVES, device=like.device, dtype=like.dtype)
+    return torch.cat([at[:, None] * 2 - 1, angles.sin(), angles.cos()], dim=-1)[None]
