@@ -36,7 +36,7 @@ def cut_clip(path: str | Path, span: tuple[float, float], out: str | Path) -> Pa
         raise VideoError(f"{out}: is the video itself: choose another name for the cut")
     with open_video(path) as reader:
         start, end = max(0.0, span[0]), min(span[1], reader.info.duration)
-        if not start < end:
+        if not (span[0] < span[1] and start < end):
             raise VideoError(
                 f"{path}: nothing to cut at {[*span]}: expected [start, end] within 0 to {reader.info.duration:.2f} seconds"
             )
@@ -54,7 +54,8 @@ def cut_clip(path: str | Path, span: tuple[float, float], out: str | Path) -> Pa
 
 def _pictures(reader: VideoReader, start: float, end: float) -> Iterator[tuple[np.ndarray, float]]:
     """``(picture, seconds)`` of every frame that is on screen between ``start`` and ``end``."""
-    first, last = indices_at(reader, [start])[0], int(np.searchsorted(reader.times, end))
+    first = indices_at(reader, [start])[0]
+    last = max(first + 1, int(np.searchsorted(reader.times, end)))
     for low in range(first, last, BATCH):
         batch = range(low, min(low + BATCH, last))
         for index, picture in zip(batch, reader.read(batch).pixels, strict=True):
@@ -68,11 +69,12 @@ def _sound(path: Path, start: float, end: float) -> Iterator[np.ndarray]:
     total, written = round((end - start) * SOUND_RATE), 0
     for seconds, block in _decoded_sound(path, origin):
         offset = round((seconds - origin) * SOUND_RATE)
-        if offset > written + JITTER:
+        slack = JITTER if written else 0
+        if offset > written + slack:
             silence = min(offset, total) - written
             yield np.zeros((2, silence), dtype=np.float32)
             written += silence
-        elif offset < written - JITTER:
+        elif offset < written - slack:
             block = block[:, written - offset :]
         block = block[:, : total - written]
         if block.shape[1]:
@@ -85,7 +87,7 @@ def _sound(path: Path, start: float, end: float) -> Iterator[np.ndarray]:
 def _decoded_sound(path: Path, seconds: float) -> Iterator[tuple[float, np.ndarray]]:
     """``(time, samples)`` from a little before ``seconds`` (of the container's clock) on; damaged packets are left out."""
     with open_container(path) as container:
-        stream = container.streams.audio[0]
+        stream = next(track for track in container.streams.audio if track.codec_context is not None)
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all

@@ -158,7 +158,7 @@ def _scan(path: Path) -> PacketTable:
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         step = max(1, round(1 / (rate * tick)))
         packets, num_corrupt, counted = _read_packets(container, stream, step)
-        has_audio = bool(container.streams.audio)
+        has_audio = any(track.codec_context is not None for track in container.streams.audio)
     if not packets:
         raise VideoError(f"{path}: its video track holds no pictures: convert or download it again")
     with open_container(path) as container:
@@ -194,7 +194,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, step: int) -> 
     raw: list[tuple[int | None, int | None, int, bool]] = []
     num_corrupt = 0
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.is_corrupt:
                 num_corrupt += 1
             elif packet.size and not packet.is_discard:  # empty: end of stream; discard: cut off by an edit list
@@ -211,10 +211,20 @@ def _read_packets(container: InputContainer, stream: VideoStream, step: int) -> 
     return [unique[pts] for pts in sorted(unique)], num_corrupt, counted
 
 
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The track's packets in the order stored, then an empty one. Raises av.FFmpegError where the file breaks."""
+    while True:
+        try:
+            yield from container.demux(stream)
+            return
+        except IndexError:  # PyAV's answer to a track that begins in mid-file; the next packets are fine
+            continue
+
+
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """The pictures from where the container stands, in the order shown; packets that don't decode are passed over."""
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             yield from decode_packet(stream, packet)
     except av.FFmpegError:
         return  # the file ends or breaks here

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from hawkeye.errors import VideoError
 from hawkeye.video.packets import PacketTable, packet_table, video_info
@@ -54,7 +54,7 @@ class PyAVReader:
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         """See `VideoReader.read`."""
         wanted = check_indices(indices, self._info)
-        paint = _Painter(self._table, short_side)
+        paint = _Painter(self.path, self._table, short_side)
         shown: dict[int, Shown] = {}
         with self._lock:
             if self._closed:
@@ -142,7 +142,8 @@ def describe_ffmpeg() -> str:
 class _Painter:
     """Turns decoded pictures into upright RGB arrays of the wanted size."""
 
-    def __init__(self, table: PacketTable, short_side: int | None) -> None:
+    def __init__(self, path: Path, table: PacketTable, short_side: int | None) -> None:
+        self._path = path
         self.width, self.height = scaled_size(table.width, table.height, short_side)
         self._turns, self._mirrored = table.quarter_turns, table.mirrored
         lying = self._turns % 2 == 1
@@ -151,9 +152,21 @@ class _Painter:
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         """uint8 (height, width, 3)"""
-        width, height = self._stored_size
-        # Bicubic, and antialiased as swscale always is when it makes pictures smaller.
-        picture = self._scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
+        try:
+            picture = self._to_rgb(frame)
+        except av.FFmpegError:  # the file names a colour space that does not exist: take television's
+            try:
+                picture = self._to_rgb(frame, Colorspace.ITU601)
+            except av.FFmpegError as error:
+                kind = f"{frame.format.name} pictures can't be turned into RGB ({error.strerror})"
+                raise VideoError(f"{self._path}: its {kind}: convert it to H.264 in mp4") from None
         if self._mirrored:
             picture = picture[:, ::-1]
         return np.ascontiguousarray(np.rot90(picture, self._turns))
+
+    def _to_rgb(self, frame: VideoFrame, space: Colorspace | None = None) -> np.ndarray:
+        # Bicubic, and antialiased as swscale always is when it makes pictures smaller.
+        small = self._scaler.reformat(
+            frame, *self._stored_size, "rgb24", space, space, interpolation="BICUBIC", threads=1
+        )
+        return small.to_ndarray()

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from hawkeye.video.packets import PacketTable, decode_packet, open_container, pick_stream
+from hawkeye.video.packets import PacketTable, decode_packet, demux, open_container, pick_stream
 
 MAX_THREADS = 4  # more only add delay: a window needs a few dozen frames
 CARRY_ON = 8  # frames that are quicker to decode than to seek over
@@ -95,7 +95,7 @@ class Sweep:
     def _demux(self) -> Iterator[av.Packet]:
         self._fresh = False
         try:
-            yield from self._container.demux(self._stream)
+            yield from demux(self._container, self._stream)
         except av.FFmpegError:
             return  # the file ends or breaks here
 

@@ -55,9 +55,12 @@ def add_video_track(
     fps: float | None = None,
     options: Mapping[str, str] | None = None,
 ) -> VideoStream:
-    """A picture track at a fixed rate, or, without ``fps``, at free times in milliseconds."""
+    """A picture track at a fixed rate, or, without ``fps``, at free times in milliseconds. Raises VideoError."""
     rate = Fraction(fps).limit_denominator(10_000) if fps else Fraction(25)
-    stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
+    try:
+        stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
+    except ValueError as error:  # PyAV's way to say that there is no such codec, or not in this container
+        raise VideoError(f"pictures can't be written: {error}: take libx264 in .mp4") from None
     assert isinstance(stream, VideoStream)
     stream.width, stream.height = width, height
     stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"

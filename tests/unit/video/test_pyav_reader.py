@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hawkeye.errors import VideoError
 from hawkeye.video import packets, sweep
 from hawkeye.video.packets import packet_table
-from hawkeye.video.pyav import PyAVReader, describe_ffmpeg
+from hawkeye.video.pyav import PyAVReader, _Painter, describe_ffmpeg
 from hawkeye.video.reader import Frames
 from hawkeye.video.synthetic import numbered_frame, read_number, write_video
 from hawkeye.video.transforms import resize
@@ -172,6 +172,12 @@ def test_colours_follow_the_files_own_colour_space(tmp_path: Path, space: str, t
     expected = torch.from_numpy(picture).permute(2, 0, 1)
     assert (shown[:, 20, 20].int() - expected[:, 20, 20].int()).abs().max() <= 6
     assert (shown[:, 20, 60].int() - expected[:, 20, 60].int()).abs().max() <= 6
+
+
+def test_colour_space_that_does_not_exist(video: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(numbered_frame(7, 80, 64), format="rgb24").reformat(format="yuv420p")
+    frame.colorspace = 3  # "reserved" in the standard
+    assert read_number(_Painter(video, packet_table(video), None)(frame)) == 7
 
 
 @pytest.mark.parametrize("hflip", [False, True])
