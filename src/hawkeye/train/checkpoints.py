@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hawkeye.errors import CheckpointError
-from hawkeye.records import read_json
+from hawkeye.records import atomic_write, read_json
 
 PREFIX = "step_"
 BEST = "best.json"
@@ -87,6 +87,12 @@ def prune(output: Path, keep: int) -> None:
     for folder in folders[:-keep]:
         if best is None or folder.name != best["checkpoint"]:
             shutil.rmtree(folder)
+
+
+def mark_best(output: Path, folder: Path, metric: str, values: Mapping[str, float]) -> None:
+    """Remember that ``folder`` is the best so far; `prune` then keeps it."""
+    with atomic_write(output / "checkpoints" / BEST) as file:
+        json.dump({"checkpoint": folder.name, "metric": metric, "value": values[f"eval/{metric}"]}, file)
 
 
 def best_of(output: Path) -> dict[str, Any] | None:

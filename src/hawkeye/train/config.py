@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from hawkeye.config import Config
 from hawkeye.train.optimizer import OptimizerConfig
+from hawkeye.train.representations import Layout
 from hawkeye.train.sources import SourceConfig
 from hawkeye.train.trackers import TrackerName
 
@@ -35,6 +36,7 @@ class DataConfig(Config):
     num_frames: int = Field(default=12, ge=1, le=64)
     sampling: Literal["rand", "middle"] = "rand"  # a random, or the middle, frame of each of num_frames equal slots
     frame_times: bool = True  # tell the model when the frames were taken
+    layout: Layout = "training"  # of the text: the reference's for training, or that of evaluation prompts
     normalization: Literal["imagenet", "clip"] = "imagenet"  # training has ImageNet's, evaluation CLIP's
     augment: bool = (
         True  # random crop (half to all of the area) and horizontal flip, the same for all frames of a video
@@ -69,6 +71,7 @@ class ScheduleConfig(Config):
 class CheckpointConfig(Config):
     every_steps: int | None = Field(default=None, ge=1)  # None: at the end of each epoch only
     keep: int = Field(default=2, ge=1)  # the newest so many are kept, and the best
+    reference_file: bool = False  # also write hawkeye.pth, with the reference's names, at the end
 
 
 class EvaluationConfig(Config):
@@ -111,4 +114,9 @@ class TrainConfig(Config):
     def _fits(self) -> TrainConfig:
         if self.parallel == "fsdp" and self.model.compile:
             raise ValueError("model.compile with parallel: fsdp is not supported: turn one off")
+        if self.parallel == "fsdp" and self.precision == "float16":
+            raise ValueError("precision float16 with parallel: fsdp is not supported: use bfloat16")
+        if self.parallel == "fsdp" and self.evaluation is not None:
+            # Ranks look a different number of times, and a shard can't answer alone.
+            raise ValueError("evaluation with parallel: fsdp is not supported: evaluate the checkpoints afterwards")
         return self

@@ -19,8 +19,9 @@ from torch.utils.data import Dataset
 from hawkeye.errors import VideoError
 from hawkeye.records import InstructionExample
 from hawkeye.runtime import seed_for
+from hawkeye.train.config import TrainConfig
 from hawkeye.train.mixture import Entry
-from hawkeye.train.representations import Drawn, draw
+from hawkeye.train.representations import Drawn, Layout, draw
 from hawkeye.train.sources import Source
 from hawkeye.video.reader import VideoReader, indices_at, open_video
 from hawkeye.video.sampling import clip_range, training_indices
@@ -53,6 +54,7 @@ class TrainingSet(Dataset[Item]):
         num_frames: int = 12,
         sampling: Literal["rand", "middle"] = "rand",
         frame_times: bool = True,
+        layout: Layout = "training",
         augmented: bool = True,
         max_replacements: int = 10,
     ) -> None:
@@ -62,8 +64,24 @@ class TrainingSet(Dataset[Item]):
         self.num_frames = num_frames
         self.sampling = sampling
         self.frame_times = frame_times
+        self.layout: Layout = layout
         self.augmented = augmented
         self.max_replacements = max_replacements
+
+    @classmethod
+    def of(cls, config: TrainConfig, sources: Sequence[Source], image_size: int) -> TrainingSet:
+        data = config.data
+        return cls(
+            sources,
+            config.seed,
+            image_size,
+            data.num_frames,
+            data.sampling,
+            data.frame_times,
+            data.layout,
+            data.augment,
+            data.max_replacements,
+        )
 
     def __getitem__(self, entry: Entry) -> Item:
         """Raises VideoError if the item and all its replacements are unreadable."""
@@ -86,7 +104,7 @@ class TrainingSet(Dataset[Item]):
     def _make(self, number: int, index: int, rng: random.Random) -> Item:
         source = self.sources[number]
         example, config = source.examples[index], source.config
-        with _opened(source, index) as reader:
+        with opened(source, index) as reader:
             if example.duration is None:
                 example = replace(example, duration=reader.info.duration)
             drawn = draw(
@@ -95,7 +113,8 @@ class TrainingSet(Dataset[Item]):
             times, pixels = self._frames(reader, drawn, example, rng)
         augmented = self.augmented if config.augment is None else config.augment
         shown = augment(pixels, self.image_size, rng) if augmented else whole(pixels, self.image_size)
-        said = drawn.conversation(times if self.frame_times and example.kind == "video" else None, example.kind)
+        told = times if self.frame_times and example.kind == "video" else None
+        said = drawn.conversation(told, example.kind, self.layout)
         return Item(example.id, number, shown, said.text, said.instruction, drawn)
 
     def _frames(
@@ -129,7 +148,7 @@ def whole(pixels: torch.Tensor, size: int) -> torch.Tensor:
 
 
 @contextmanager
-def _opened(source: Source, index: int) -> Iterator[VideoReader]:
+def opened(source: Source, index: int) -> Iterator[VideoReader]:
     """The video of an example, from its file or out of its shard. Raises VideoError."""
     if source.members is None:
         with open_video(source.path(index), fps=source.config.fps) as reader:

@@ -23,6 +23,7 @@ from hawkeye.prompts import (
     Conversation,
     caption_conversation,
     frames_message,
+    inference_conversation,
     question_with_options,
     training_conversation,
 )
@@ -41,6 +42,7 @@ class Representation(StrEnum):
 
 
 Task = Literal["grounding", "caption"]
+Layout = Literal["training", "inference"]
 IN_WORDS = (Representation.CHOICE, Representation.TIME_CAPTION)
 SLOTS = {
     Representation.SECOND: "From second {start} to second {end}.",
@@ -69,12 +71,17 @@ class Drawn:
     caption: str | None = None  # a bare caption in place of rounds
     crop: Crop | None = None
 
-    def conversation(self, times: Sequence[float] | None, media: str = "video") -> Conversation:
+    def conversation(
+        self, times: Sequence[float] | None, media: str = "video", layout: Layout = "training"
+    ) -> Conversation:
         """``times``: seconds of the frames from the window's start, or None to leave that sentence out."""
         if self.caption is not None:
             return caption_conversation(self.caption, media)
         message = "" if times is None else " " + frames_message(times)
-        return training_conversation(self.rounds, message, media=media)
+        if layout == "training":
+            return training_conversation(self.rounds, message, media=media)
+        asked = self.crop is not None and self.crop.choice is not None and self.rounds[0]["a"].startswith("(")
+        return inference_conversation(self.rounds, message, media, choose=asked)
 
 
 def frame_tokens(num_frames: int) -> list[str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from hawkeye.choices import OPTION_TEXT, option_lines
+from hawkeye.prompts import grounding_prompt
+from hawkeye.train.tokenizers import make_tokenizers
 from hawkeye.video.synthetic import write_video
 
 SECONDS, FPS = 12, 4
@@ -95,3 +99,51 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def link(place: Path, target: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(target)
+
+
+@pytest.fixture(scope="session")
+def toy_tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both tokenizers' files, made from a few prompts."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    prompt = grounding_prompt("person shows colour 0123456789", option_lines(list(OPTION_TEXT.values())), [0.5, 1.5])
+    texts = [prompt.before_video + prompt.after_video, 'From second <frame_3> to frame <Image></Image> ?!%"/']
+    make_tokenizers(texts * 8, folder, 400, 300)
+    return folder
+
+
+@pytest.fixture
+def settings(mini: Path, toy_tokenizers: Path, tmp_path: Path) -> dict[str, Any]:
+    """A run of 4 steps on four videos, without dropout, as plain values for `TrainConfig.from_dict`."""
+    return {
+        "output": str(tmp_path / "run"),
+        "device": "cpu",
+        "model": {
+            "start": "hawkeye-tiny",
+            "tokenizers": str(toy_tokenizers),
+            "settings": {
+                "qformer.dropout": 0.0,
+                "qformer.attention_dropout": 0.0,
+                "qformer.drop_path": 0.0,
+                "language.lora.dropout": 0.0,
+            },
+        },
+        "data": {
+            "root": str(mini),
+            "num_frames": 4,
+            "workers": 0,
+            "sources": [
+                {
+                    "name": "charades",
+                    "dataset": "charades-sta",
+                    "annotations": "annotations/charades_sta/charades_sta_train.txt",
+                    "videos": "videos/charades",
+                    "representation": "choice",
+                }
+            ],
+        },
+        "batch": {"size": 2},
+        "optimizer": {"lr": 1e-3},
+        "schedule": {"epochs": 2, "warmup_epochs": 0.5},
+        "checkpoint": {"every_steps": 2, "keep": 3},
+        "log": {"every_steps": 1},
+    }
