@@ -137,11 +137,12 @@ def _why(path: Path, error: av.FFmpegError) -> str:
 
 def pick_stream(container: InputContainer, path: Path) -> VideoStream:
     """The first true video track (a song's cover picture is none), the others switched off. Raises VideoError."""
-    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    covers = [stream for stream in container.streams.video if stream.disposition & Disposition.attached_pic]
+    videos = [stream for stream in container.streams.video if stream not in covers]
     # FFmpeg's "tty" format would show any text file as a picture of a terminal.
     if not videos or container.format.name == "tty":
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise VideoError(f"{path}: has no video track (found: {kinds}): {PLAYABLE}")
+        kinds = {"cover picture" if stream in covers else stream.type for stream in container.streams}
+        raise VideoError(f"{path}: has no video track (found: {', '.join(sorted(kinds)) or 'nothing'}): {PLAYABLE}")
     chosen = videos[0]
     if chosen.codec_context is None:
         raise VideoError(f"{path}: its video codec is unknown to this FFmpeg: convert it to H.264 in mp4")

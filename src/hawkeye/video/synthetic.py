@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hawkeye.errors import VideoError
+from hawkeye.video.reader import Frames
 from hawkeye.video.writer import TICK, add_audio_track, add_video_track, output_container, write_picture, write_sound
 
 COLUMNS, ROWS = 5, 4  # blocks of a numbered frame: 16 bits of number, 4 bits of check
@@ -89,6 +90,11 @@ def read_number(pixels: np.ndarray) -> int | None:
                 return None
             bits.append(int(level >= 175))
     return sum(bit << i for i, bit in enumerate(bits[:16])) if bits[16:] == _check(bits[:16]) else None
+
+
+def read_numbers(frames: Frames) -> list[int | None]:
+    """`read_number` of each of these frames."""
+    return [read_number(picture.permute(1, 2, 0).numpy()) for picture in frames.pixels]
 
 
 def _check(bits: list[int]) -> list[int]:

@@ -17,15 +17,10 @@ from hawkeye.errors import VideoError
 from hawkeye.video import packets, sweep
 from hawkeye.video.packets import packet_table
 from hawkeye.video.pyav import PyAVReader, _Painter, describe_ffmpeg
-from hawkeye.video.reader import Frames
-from hawkeye.video.synthetic import numbered_frame, read_number, write_video
+from hawkeye.video.synthetic import numbered_frame, read_number, read_numbers, write_video
 from hawkeye.video.transforms import resize
 
 COUNT = 120
-
-
-def numbers_of(frames: Frames) -> list[int | None]:
-    return [read_number(picture.permute(1, 2, 0).numpy()) for picture in frames.pixels]
 
 
 def numbered(count: int = COUNT) -> Iterator[np.ndarray]:
@@ -51,7 +46,7 @@ def test_any_sequence_of_requests_is_exact(reader: PyAVReader, requests: list[li
     """The reader carries on from where the last request ended if it can: that must never show."""
     for asked in requests:
         frames = reader.read(asked)
-        assert numbers_of(frames) == asked
+        assert read_numbers(frames) == asked
         assert list(frames.times) == [float(reader.times[i]) for i in asked]
 
 
@@ -61,7 +56,7 @@ def test_rising_requests_are_exact(video: Path, step: int, batch: int, first: in
     asked = list(range(first, COUNT, step))
     with PyAVReader(video) as opened:
         for low in range(0, len(asked), batch):
-            assert numbers_of(opened.read(asked[low : low + batch])) == asked[low : low + batch]
+            assert read_numbers(opened.read(asked[low : low + batch])) == asked[low : low + batch]
 
 
 def test_successive_requests_are_one_sweep(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +84,7 @@ def test_pictures_that_nobody_needs_are_not_decoded(video: Path, monkeypatch: py
 
     monkeypatch.setattr(sweep, "decode_packet", counting)
     with PyAVReader(video) as opened:
-        assert numbers_of(opened.read([29])) == [29]
+        assert read_numbers(opened.read([29])) == [29]
     assert 0 < sum(decoded) < 25  # of 30 in its group
 
 
@@ -123,7 +118,7 @@ def test_two_readers_of_one_file_and_two_threads_on_one_reader(video: Path) -> N
         generator = np.random.default_rng(seed)
         for _ in range(15):
             asked = generator.integers(0, COUNT, 6).tolist()
-            if numbers_of(opened.read(asked)) != asked:
+            if read_numbers(opened.read(asked)) != asked:
                 wrong.append(asked)
 
     with PyAVReader(video) as one, PyAVReader(video) as two:

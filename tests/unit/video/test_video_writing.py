@@ -14,8 +14,8 @@ from PIL import Image
 
 from hawkeye.errors import VideoError
 from hawkeye.video.cut import cut_clip
-from hawkeye.video.reader import Frames, open_video
-from hawkeye.video.synthetic import numbered_frame, pattern_frame, read_number, write_video
+from hawkeye.video.reader import open_video
+from hawkeye.video.synthetic import numbered_frame, pattern_frame, read_number, read_numbers, write_video
 
 TONES = (440.0, 880.0)
 
@@ -66,10 +66,6 @@ def test_interrupted_writing_leaves_no_file(tmp_path: Path) -> None:
 # ---- cutting ---------------------------------------------------------------------------------------------------------
 
 
-def numbers_of(frames: Frames) -> list[int | None]:
-    return [read_number(picture.permute(1, 2, 0).numpy()) for picture in frames.pixels]
-
-
 def sound_of(path: Path) -> tuple[np.ndarray, int]:
     """Mono samples and their rate."""
     with av.open(str(path)) as container:
@@ -87,7 +83,7 @@ def test_cut_is_exact_and_keeps_the_sound(tmp_path: Path, name: str) -> None:
     source = write_video(tmp_path / name, (numbered_frame(i, 80, 64) for i in range(100)), tone=440.0, g=40, **options)
     target = cut_clip(source, (1.0, 2.6), tmp_path / "new" / "cut.mp4")
     with open_video(target) as reader:
-        assert numbers_of(reader.read(range(reader.info.num_frames))) == list(range(25, 65))
+        assert read_numbers(reader.read(range(reader.info.num_frames))) == list(range(25, 65))
         assert reader.info.duration == pytest.approx(1.6, abs=0.05)
         assert reader.info.has_audio
     samples, rate = sound_of(target)
@@ -122,7 +118,7 @@ def test_cut_of_variable_rate_keeps_the_times(tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.5, 0.6, 1.5, 1.6, 2.0]
     source = write_video(tmp_path / "a.mp4", (numbered_frame(i, 80, 64) for i in range(7)), times=times)
     with open_video(cut_clip(source, (0.55, 1.7), tmp_path / "cut.mkv")) as reader:
-        assert numbers_of(reader.read(range(4))) == [2, 3, 4, 5]  # 2 is the one on screen at 0.55 s
+        assert read_numbers(reader.read(range(4))) == [2, 3, 4, 5]  # 2 is the one on screen at 0.55 s
         assert reader.times == pytest.approx([0.0, 0.05, 0.95, 1.05])
 
 
@@ -132,7 +128,7 @@ def test_cut_of_a_folder_with_odd_sizes(tmp_path: Path) -> None:
     for number in range(9):
         Image.fromarray(numbered_frame(number, 81, 65)).save(folder / f"{number}.png")
     with open_video(cut_clip(folder, (1.0, 2.0), tmp_path / "cut.mp4")) as reader:  # 3 pictures a second
-        assert numbers_of(reader.read(range(3))) == [3, 4, 5]
+        assert read_numbers(reader.read(range(3))) == [3, 4, 5]
         assert (reader.info.width, reader.info.height) == (80, 64)
 
 
