@@ -27,6 +27,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "score": ("hawkeye.cli.score", "Score predictions against annotations, with error bars."),
     "prepare": ("hawkeye.cli.prepare", "Annotation files to JSON, a check of the videos, files for servers."),
     "train": ("hawkeye.cli.train", "Train a model, or check a training configuration."),
+    "internvid": ("hawkeye.cli.internvid", "Build grounding data from raw videos: the InternVid-G pipeline."),
+    "demo": ("hawkeye.cli.demo", "Serve a web page: find, ask, caption and compare in the browser."),
     "doctor": ("hawkeye.cli.doctor", "Check this installation, and a folder of weights."),
 }
 
