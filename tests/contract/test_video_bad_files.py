@@ -217,4 +217,4 @@ def test_folder_without_a_sound_picture_or_rate(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="none of its 1 pictures can be decoded"):
         open_video(tmp_path)
     with pytest.raises(VideoError, match="expected a number above 0"):
-        open_video(tmp_path, fps=-1.0)
+        open_video(tmp_path, fps=0.0)

@@ -73,23 +73,26 @@ class FrameFolderReader:
         for number in (*range(index, -1, -1), *range(index + 1, len(self._files))):
             picture = self._load(number)
             if picture is not None:
+                self._check_size(number, picture)
                 return number, np.array(picture.resize((width, height), Image.Resampling.BICUBIC))
             self._broken.add(number)
         raise VideoError(f"{self.path}: none of its pictures can be decoded any more: check the files")
 
     def _load(self, number: int) -> Image.Image | None:
         """The picture, upright and in RGB; None if it is damaged."""
-        file = self._files[number]
         try:
-            with Image.open(file) as opened:
-                picture = _to_rgb(ImageOps.exif_transpose(opened))
+            with Image.open(self._files[number]) as opened:
+                return _to_rgb(ImageOps.exif_transpose(opened))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for damage
             return None
-        expected = self._info if hasattr(self, "_info") else None
-        if expected and picture.size != (expected.width, expected.height):
-            size, first = f"{picture.width}x{picture.height}", f"{expected.width}x{expected.height}"
-            raise VideoError(f"{file}: is {size}, but the folder's first picture is {first}: make all the same size")
-        return picture
+
+    def _check_size(self, number: int, picture: Image.Image) -> None:
+        expected = (self._info.width, self._info.height)
+        if picture.size != expected:
+            found, first = (f"{width}x{height}" for width, height in (picture.size, expected))
+            raise VideoError(
+                f"{self._files[number]}: is {found}, but the folder's first picture is {first}: make all the same size"
+            )
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -70,6 +70,7 @@ class PacketTable:
 
 
 def video_info(path: Path, backend: str, table: PacketTable) -> VideoInfo:
+    """What the table tells of the video, for the reader ``backend``."""
     return VideoInfo(
         path=path,
         backend=backend,
@@ -202,13 +203,13 @@ def _read_packets(container: InputContainer, stream: VideoStream, step: int) -> 
                 raw.append((packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
     except av.FFmpegError:  # the rest of the file is damaged: what was read so far stands
         num_corrupt += 1
-    if any(pts is None for pts, *_ in raw):  # a bare stream, such as .h264, has no times: take the nominal rate
+    timed = [_Packet(p, p if d is None else d, length, key) for p, d, length, key in raw if p is not None]
+    if 2 * len(timed) < len(raw):  # a bare stream, such as .h264, has no times: take the nominal rate
         return [_Packet(i * step, i * step, step, i == 0) for i in range(len(raw))], num_corrupt, True
-    packets = [_Packet(p, p if d is None else d, length, key) for p, d, length, key in raw if p is not None]
     # AVI stores the order of decoding only: if the codec reorders, the times belong to other frames.
     reorders = container.format.name == "avi" and stream.codec_context.has_b_frames
-    counted = bool(reorders) and len({packet.pts - packet.dts for packet in packets}) == 1
-    unique = {packet.pts: packet for packet in reversed(packets)}
+    counted = bool(reorders) and len({p - d for p, d, *_ in raw if p is not None and d is not None}) == 1
+    unique = {packet.pts: packet for packet in reversed(timed)}
     return [unique[pts] for pts in sorted(unique)], num_corrupt, counted
 
 
@@ -232,6 +233,7 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 
 def decode_packet(stream: VideoStream, packet: av.Packet) -> list[VideoFrame]:
+    """What comes out of the decoder when ``packet`` goes in: often an earlier picture, nothing if it is damaged."""
     try:
         return stream.decode(packet)  # type: ignore[return-value]
     except av.FFmpegError:

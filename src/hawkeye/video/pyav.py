@@ -100,8 +100,9 @@ class PyAVReader:
             if not missing or index > run[-1] + PATIENCE:
                 break
         if missing:
-            self._broken |= missing
-            shown |= self._substitutes(self._sweep, sorted(missing), paint)
+            instead = self._substitutes(self._sweep, sorted(missing), paint)
+            self._broken |= {index for index, (number, _) in instead.items() if number != index}
+            shown |= instead
         return shown
 
     def _substitutes(self, sweep: Sweep, missing: list[int], paint: _Painter) -> dict[int, Shown]:

@@ -143,7 +143,7 @@ def open_video(path: str | Path, backend: Backend = "auto", fps: float | None = 
             raise VideoError(f"{path}: is a folder, which backend {backend!r} can't read: use backend='frames'")
         from hawkeye.video.frame_folder import FrameFolderReader
 
-        return FrameFolderReader(path, fps or DEFAULT_FOLDER_FPS)
+        return FrameFolderReader(path, DEFAULT_FOLDER_FPS if fps is None else fps)
     if backend == "frames":
         raise VideoError(f"{path}: is a file: backend 'frames' reads folders of pictures")
     if backend == "torchcodec":

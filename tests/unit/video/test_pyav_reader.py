@@ -130,6 +130,17 @@ def test_two_readers_of_one_file_and_two_threads_on_one_reader(video: Path) -> N
     assert not wrong
 
 
+def test_reading_goes_on_after_an_interrupt(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with PyAVReader(video) as opened:
+        opened.read([2])
+        with monkeypatch.context() as patched:
+            patched.setattr(sweep, "decode_packet", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+            with pytest.raises(KeyboardInterrupt):
+                opened.read([9])
+        assert read_numbers(opened.read([9, 40])) == [9, 40]
+        assert opened.info.num_corrupt == 0
+
+
 def test_file_that_goes_away_between_opening_and_reading(tmp_path: Path) -> None:
     path = write_video(tmp_path / "video.mp4", numbered(5))
     opened = PyAVReader(path)
