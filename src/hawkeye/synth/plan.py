@@ -174,7 +174,7 @@ def partners_of(picture: int, count: int, num_pictures: int) -> list[int]:
 def _guests_over(rng: random.Random, host: Shot, count: int, num_pictures: int, partners: int) -> list[Guest]:
     """Up to ``count`` guests, one after the other, inside the host's shot."""
     possible = partners_of(host.picture, partners, num_pictures)
-    guests, free = [], host.span
+    guests, free = [], Span(host.span.start + host.entry_seconds, host.span.end)
     for left in range(count, 0, -1):
         room = free.length / left
         if room < 2 * SHORTEST_SHOT or not possible:

@@ -26,6 +26,7 @@ NUM_MATCHES = NUM_TABLES * 2 * len(TEMPERATURES)
 CHOICES = tuple(Choice)  # the order of the choice reading
 EPS = 1e-6
 TIME_WAVES = 6
+NUM_SHARES = 6
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class MatchingQFormer(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
         self.inside = nn.Linear(width, 1)
-        self.choice = nn.Linear(width, len(CHOICES))
+        self.choice = nn.Sequential(nn.Linear(width + NUM_SHARES, width), nn.GELU(), nn.Linear(width, len(CHOICES)))
         self.found = nn.Linear(width, 1)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -118,14 +119,27 @@ class MatchingQFormer(nn.Module):
         for layer in self.layers:
             x = layer(x, bias)
         x = self.norm(x)
-        first = x[:, 0]
-        return Reading(x[:, :count], self.inside(x[:, count:])[..., 0], self.choice(first), self.found(first)[..., 0])
+        first, inside = x[:, 0], self.inside(x[:, count:])[..., 0]
+        choice = self.choice(torch.cat([first, _shares(inside)], dim=-1))
+        return Reading(x[:, :count], inside, choice, self.found(first)[..., 0])
 
 
 def _shifted(likeness: Tensor, by: int) -> Tensor:
     """Likeness of each frame to its neighbour: (B, T), 1 at the border, where there is none."""
     diagonal = likeness.diagonal(offset=by, dim1=1, dim2=2)
     return F.pad(diagonal, (0, 1) if by > 0 else (1, 0), value=1.0)
+
+
+def _shares(inside: Tensor) -> Tensor:
+    """(B, NUM_SHARES): how much of the window the sentence takes, and how much of that lies in each part and where."""
+    probability = inside.sigmoid()
+    count = inside.shape[1]
+    at = (torch.arange(count, device=inside.device) + 0.5) / count
+    weight = probability / probability.sum(dim=1, keepdim=True).clamp_min(EPS)
+    parts = torch.stack([at < 0.5, (at >= 0.25) & (at < 0.75), at >= 0.5], dim=1).to(weight)
+    mean = weight @ at
+    spread = ((weight * (at - mean[:, None]) ** 2).sum(dim=1) + EPS).sqrt()
+    return torch.cat([weight @ parts, torch.stack([mean, spread, probability.mean(dim=1)], dim=1)], dim=1)
 
 
 def _places(count: int, like: Tensor) -> Tensor:
