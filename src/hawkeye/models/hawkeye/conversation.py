@@ -119,8 +119,9 @@ def training_batch(
 ) -> TrainingBatch:
     """Rows of equal length from ``conversations``, one for each of ``pixels`` (B, T, 3, H, W).
 
-    A row with more than ``max_text_tokens`` (BOS counted) beside its visual tokens loses its end. Nothing may be left to
-    learn in it then; `HawkEye.forward` gives such rows no weight, and a loss of 0 if there is nothing in the whole batch.
+    A row with more than ``max_text_tokens`` (BOS counted) beside its visual tokens loses its end, or the beginning of the text
+    before the video if that alone is too long (where the reference fails, quirk M16). Nothing may be left to learn in it then;
+    `HawkEye.forward` gives such rows no weight, and a loss of 0 if there is nothing in the whole batch.
     """
     if len(conversations) != pixels.shape[0]:
         raise AnnotationError(f"{len(conversations)} conversations for {pixels.shape[0]} videos: expected as many")
@@ -128,7 +129,8 @@ def training_batch(
     limit = max_text_tokens + num_visual_tokens
     for conversation in conversations:
         encoded = encode_conversation(tokenizers.language, conversation.text)
-        row = [tokenizers.language.bos, *encoded.before, *[VISUAL] * num_visual_tokens, *encoded.after]
+        before = encoded.before[-(max_text_tokens - 1) :] if max_text_tokens > 1 else []
+        row = [tokenizers.language.bos, *before, *[VISUAL] * num_visual_tokens, *encoded.after]
         learned = [i if flag else IGNORED for i, flag in zip(encoded.after, encoded.learned, strict=True)]
         rows.append(row[:limit])
         labels.append(([IGNORED] * (len(row) - len(learned)) + learned)[:limit])

@@ -126,19 +126,16 @@ class HawkEye(nn.Module):
     def embed_prompt(self, tokens: Tensor, visual: Tensor) -> Tensor:
         """Token ids (B, L), with `VISUAL` in the places of ``visual`` (B, Q, D) -> embeddings (B, L, D).
 
-        Places may be fewer than visual tokens only where a row was cut at its end. Raises ConfigError if counts disagree.
+        Raises ConfigError if there are not exactly as many places as visual tokens.
         """
         places = tokens == VISUAL
         counts = places.sum(dim=1)
-        wrong = (counts > visual.shape[1]) | ((counts < visual.shape[1]) & ~places[:, -1])
-        if bool(wrong.any()):
-            row = int(wrong.nonzero()[0])
+        if bool((counts != visual.shape[1]).any()):
             raise ConfigError(
-                f"row {row} has places for {int(counts[row])} visual tokens, and the video gave {visual.shape[1]}"
+                f"rows have places for {counts.tolist()} visual tokens, and each video gave {visual.shape[1]}"
             )
         embedded = self.language.model.embed_tokens(tokens.clamp_min(0))
-        kept = torch.arange(visual.shape[1], device=visual.device) < counts[:, None]
-        return embedded.masked_scatter(places[..., None], visual[kept].to(embedded.dtype))
+        return embedded.masked_scatter(places[..., None], visual.to(embedded.dtype))
 
     # Step 5
 
