@@ -176,9 +176,8 @@ def check_window(reader: VideoReader, start: float | None, end: float | None) ->
     duration = reader.info.duration
     window = Span(0.0 if start is None else start, duration if end is None else min(end, duration))
     if not window.is_valid():
-        raise ConfigError(
-            f"--start {start} --end {end}: expected 0 <= start < end, in seconds of a video of {duration:.1f} s"
-        )
+        asked = f"start {window.start:g}, end {window.end if end is None else end:g}"
+        raise ConfigError(f"{asked}: expected 0 <= start < end, in seconds of a video of {duration:.1f} s")
     return window
 
 

@@ -158,6 +158,7 @@ def _write_parts(folder: Path, tensors: Iterable[tuple[str, Tensor]], max_bytes:
 
     def flush() -> None:
         save_file(pending, _part_file(folder, len(parts)), metadata={"format": "pt"})
+        _part_file(folder, len(parts)).chmod(0o644)  # the library makes it readable for its owner alone
         parts.append(list(pending))
         pending.clear()
 
