@@ -41,8 +41,8 @@ class FramesConfig(Config):
 class SimilarityConfig(Config):
     """Comparing scenes by their pictures."""
 
-    embedder: str = "similarity"
-    weights: str | None = None
+    embedder: str = "clip"
+    weights: str | None = "openai/clip-vit-large-patch14"
     frames_per_scene: int = Field(default=3, ge=1, le=16)
     max_scenes: int = Field(default=100, ge=1, le=1000)
 
@@ -57,8 +57,8 @@ class MergeConfig(Config):
 class CaptionsConfig(Config):
     """Describing a segment in words."""
 
-    captioner: str = "similarity"
-    weights: str | None = None
+    captioner: str = "blip"
+    weights: str | None = "Salesforce/blip2-flan-t5-xxl"
     prompt: str = "Describe what happens in one short sentence."
     min_secs: float = Field(default=1.0, ge=0)
     num_frames: int | None = Field(default=1, ge=1, le=64)
@@ -105,9 +105,9 @@ class NegativesConfig(Config):
 
 
 class InternVidGConfig(Config):
-    """All settings. ``device``: where models run, as everywhere in this package."""
+    """All settings; the defaults are the paper's. ``device``: where models run, as everywhere in this package."""
 
-    preset: Preset = "ours"
+    preset: Preset = "paper"
     device: str = "auto"
     scenes: ScenesConfig = ScenesConfig()
     frames: FramesConfig = FramesConfig()
@@ -130,7 +130,10 @@ class InternVidGConfig(Config):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},  # the values written above
-    "ours": {},
+    "ours": {
+        "similarity": {"embedder": "similarity", "weights": None},
+        "captions": {"captioner": "similarity", "weights": None},
+    },
 }
 
 #: Stages whose results are kept a video at a time, in the order in which they run, with the version of their code:
