@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,15 @@ from typer.core import TyperGroup
 from hawkeye.cli.common import DeviceOption, DtypeOption, ModelOption, WeightsOption, choose_model, say
 from hawkeye.cli.score import parse_options
 from hawkeye.errors import ConfigError
+from hawkeye.eval.blocks import Shard
+from hawkeye.eval.mini import TASK as MINI
+from hawkeye.eval.mini import make_mini
+from hawkeye.eval.runner import RunSettings
+from hawkeye.eval.scoring import load_examples
+from hawkeye.eval.session import ModelChoice, Session, evaluate, prepare, read_annotations, score_run, write_score
+from hawkeye.eval.tables import score_markdown
 from hawkeye.eval.tasks import TASKS, EvalTask, adjusted, read_task
+from hawkeye.models.base import DEFAULT_MODEL
 
 
 class TaskFileFirst(TyperGroup):
@@ -51,6 +60,7 @@ WorkersOption = Annotated[
 ]
 BatchOption = Annotated[int, typer.Option(min=1, help="Looks a model call.")]
 RetryOption = Annotated[bool, typer.Option("--retry-errors", help="Do failed examples again.")]
+DefaultOption = Annotated[bool, typer.Option("--with-default", help="Also run the embedded default, for comparison.")]
 DrawsOption = Annotated[int, typer.Option(min=0, help="Bootstrap draws for the 95 % intervals.")]
 
 
@@ -80,12 +90,8 @@ def command(
     retry_errors: RetryOption = False,
     train: TrainOption = None,
     draws: DrawsOption = 1000,
+    with_default: DefaultOption = False,
 ) -> None:
-    from hawkeye.eval.blocks import Shard
-    from hawkeye.eval.runner import RunSettings
-    from hawkeye.eval.session import ModelChoice, evaluate, prepare, read_annotations, score_run
-    from hawkeye.eval.tables import score_markdown
-
     chosen = adjusted(
         TASKS.get(context.info_name or "") or read_task(task_file),
         annotations=annotations,
@@ -96,22 +102,40 @@ def command(
         orders=orders,
         strategy=strategy,
     )
+    if chosen.videos is None:
+        raise ConfigError(f"task {chosen.name} needs its videos: give --videos FOLDER")
     settings = RunSettings(limit, Shard.parse(shard), workers=workers, retry_errors=retry_errors)
-    loaded, videos = read_annotations(chosen), _videos(chosen)  # what is quick to check comes before the model
-    trained = _training_split(chosen, train)
-    answering = choose_model(model, weights, device, dtype, decoding)
-    choice = ModelChoice(answering, model, weights, {"dtype": dtype, "decoding": decoding})
-    session = prepare(chosen, loaded, choice, seed, batch_size)
-    summary = evaluate(session, videos, out, settings, _progress())
-    say(f"{out}: {summary.total} rows, {summary.new} of them new, {summary.errors} of these failed")
-    if not summary.total:
-        return
-    typer.echo(score_markdown(score_run(session, out, settings, train=trained, draws=draws), out.name), nl=False)
+    asked = Asked(model, weights, device, dtype, decoding)
+    _run(chosen, asked, out, settings, seed, batch_size, draws, train, with_default)
 
 
 for _task in TASKS.values():
     app.command(_task.name, help=_task.about)(command)
 app.command("own", help="A task of your own, from --task-file.")(command)
+
+
+@app.command("mini", help=MINI.about)
+def mini(
+    out: OutOption = Path("runs/mini"),
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 0,
+    num_frames: FramesOption = None,
+    max_turns: TurnsOption = None,
+    orders: OrdersOption = None,
+    strategy: StrategyOption = None,
+    decoding: DecodingOption = "best",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    draws: DrawsOption = 1000,
+    with_default: DefaultOption = False,
+) -> None:
+    task = adjusted(
+        make_mini(out / "videos"), num_frames=num_frames, max_turns=max_turns, orders=orders, strategy=strategy
+    )
+    asked = Asked(model, weights, device, dtype, decoding)
+    _run(task, asked, out, RunSettings(workers=workers), seed, 16, draws, None, with_default)
 
 
 @app.command("merge", help="Join the shards of one run, and score nothing: `hawkeye score` does.")
@@ -126,18 +150,54 @@ def merge_command(
     typer.echo(f"{merged.folder}: {merged.rows}{of} rows")
 
 
-def _videos(task: EvalTask) -> Path:
-    if task.videos is None:
-        raise ConfigError(f"task {task.name} needs its videos: give --videos FOLDER")
-    return task.videos
+@dataclass(frozen=True)
+class Asked:
+    """The model as the command line names it."""
+
+    model: str | None
+    weights: str | None
+    device: str
+    dtype: str
+    decoding: str
+
+    def load(self) -> ModelChoice:
+        loaded = choose_model(self.model, self.weights, self.device, self.dtype, self.decoding)
+        return ModelChoice(loaded, self.model, self.weights, {"dtype": self.dtype, "decoding": self.decoding})
 
 
-def _training_split(task: EvalTask, train: Path | None) -> Any:
-    if train is None:
-        return ()
-    from hawkeye.eval.scoring import load_examples
+def _run(
+    task: EvalTask,
+    asked: Asked,
+    out: Path,
+    settings: RunSettings,
+    seed: int,
+    batch_size: int,
+    draws: int,
+    train: Path | None,
+    with_default: bool,
+) -> None:
+    """Run, score and print one task. What is quick to check comes before the model is loaded."""
+    assert task.videos is not None
+    loaded = read_annotations(task)
+    trained = load_examples(train, task.dataset, {**task.options, "split": "train"}).examples if train else ()
+    session = prepare(task, loaded, asked.load(), seed, batch_size)
+    _evaluate(session, task.videos, out, settings)
+    score = score_run(session, out, settings, train=trained, draws=draws)
+    if with_default and asked.model not in (None, DEFAULT_MODEL):
+        default = prepare(task, loaded, Asked(None, None, asked.device, "auto", "best").load(), seed, batch_size)
+        _evaluate(default, task.videos, out / DEFAULT_MODEL, settings)
+        beside = score_run(default, out / DEFAULT_MODEL, settings, draws=0).overall
+        about = "the model that comes with the installation, on the same videos"
+        score.references.append(replace(beside, label=f"embedded default ({DEFAULT_MODEL})", about=about))
+        write_score(score, out)
+    typer.echo(score_markdown(score, out.name), nl=False)
 
-    return load_examples(train, task.dataset, {**task.options, "split": "train"}).examples
+
+def _evaluate(session: Session, videos: Path, out: Path, settings: RunSettings) -> None:
+    summary = evaluate(session, videos, out, settings, _progress())
+    say(f"{out}: {summary.total} rows, {summary.new} of them new, {summary.errors} of these failed")
+    if not summary.total:
+        raise typer.Exit  # a shard beyond the last block
 
 
 def _progress() -> Callable[[int, int, dict[str, Any]], None] | None:

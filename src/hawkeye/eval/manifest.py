@@ -24,10 +24,11 @@ WHOLE_HASH = 1 << 28  # larger files are hashed in SAMPLES pieces: 14 GB of weig
 SAMPLES, PIECE = 64, 1 << 20
 
 
-def open_manifest(folder: Path, identity: dict[str, Any]) -> None:
+def open_manifest(folder: Path, identity: dict[str, Any], notes: dict[str, Any]) -> None:
     """Write the manifest of a new run, or check that the run in ``folder`` is the same one and note that it goes on.
 
-    Raises ConfigError that lists every difference.
+    ``notes``: what may differ between sessions, such as where the videos lie. Raises ConfigError that lists every difference
+    in ``identity``.
     """
     path = folder / FILE
     identity = json.loads(json.dumps(identity, default=str))  # as it will be read again
@@ -43,7 +44,7 @@ def open_manifest(folder: Path, identity: dict[str, Any]) -> None:
         sessions = known["sessions"]
     elif (folder / "predictions.jsonl").exists():
         raise ConfigError(f"{folder}: holds predictions.jsonl without {FILE}: use another --out")
-    sessions.append(environment())
+    sessions.append({**environment(), **notes})
     with atomic_write(path) as file:
         json.dump({"run": identity, "sessions": sessions}, file, indent=1, ensure_ascii=False)
 

@@ -55,16 +55,19 @@ def run(
     identity: dict[str, Any],
     settings: RunSettings = RunSettings(),
     on_row: OnRow | None = None,
+    notes: dict[str, Any] | None = None,
 ) -> RunSummary:
     """Answer all ``examples`` and keep the rows in ``out``. What stands there already is not done again.
 
-    Raises ConfigError if ``out`` holds another run, VideoError if not one video is there.
+    ``identity`` and ``notes`` go into the manifest: what the run is, and what else to remember of this session. Raises
+    ConfigError if ``out`` holds another run, VideoError if not one video is there.
     """
     blocks = make_blocks(examples, settings.limit, settings.shard, settings.block)
     places = {video: _place(members[0], videos) for block in blocks for video, members in block}
     if places and all(isinstance(place, VideoError) for place in places.values()):
         raise VideoError(f"none of the {len(places)} videos is there, the first: {next(iter(places.values()))}")
-    open_manifest(out, identity | {"limit": settings.limit, "block": settings.block, "shard": str(settings.shard)})
+    identity = identity | {"limit": settings.limit, "block": settings.block, "shard": str(settings.shard)}
+    open_manifest(out, identity, {**(notes or {}), "videos": str(videos.resolve())})
     total = sum(len(members) for block in blocks for _, members in block)
     with Journal(out / PREDICTIONS, settings.retry_errors) as journal, _timings(out / TIMINGS) as timings:
         started = len(journal.done)

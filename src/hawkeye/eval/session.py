@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,16 @@ class Session:
 
 def read_annotations(task: EvalTask) -> LoadedDataset:
     """The task's examples. Raises ConfigError, AnnotationError."""
+    return load_dataset(task.dataset, _annotation_paths(task), **task.options)
+
+
+def _annotation_paths(task: EvalTask) -> list[Path]:
+    if task.annotations is not None:
+        return task.annotations if isinstance(task.annotations, list) else [task.annotations]
     usual = DEFAULT_FOLDER / task.dataset.replace("-", "_")
-    if task.annotations is None and not usual.exists():
+    if not usual.exists():
         raise ConfigError(f"task {task.name} needs its annotations: give --annotations (looked for {usual})")
-    return load_dataset(task.dataset, task.annotations or usual, **task.options)
+    return [usual]
 
 
 def prepare(task: EvalTask, loaded: LoadedDataset, choice: ModelChoice, seed: int = 0, batch_size: int = 16) -> Session:
@@ -78,7 +84,8 @@ def evaluate(
 ) -> RunSummary:
     """Run (or go on with) the task; rows are in ``out``/predictions.jsonl."""
     settings = settings or RunSettings()
-    return run(session.work, session.loaded.examples, videos, out, session.identity, settings, on_row)
+    notes = {"annotations": [str(path.resolve()) for path in _annotation_paths(session.task)]}
+    return run(session.work, session.loaded.examples, videos, out, session.identity, settings, on_row, notes)
 
 
 def score_run(
@@ -86,13 +93,17 @@ def score_run(
 ) -> Score:
     """Score what the run covers, and write score.json and score.md beside it."""
     settings = settings or RunSettings()
-    blocks = make_blocks(session.loaded.examples, settings.limit, settings.shard, settings.block)
-    covered = [example for block in blocks for _, members in block for example in members]
-    loaded = LoadedDataset(session.loaded.name, session.loaded.kind, tuple(covered))
+    loaded = covered(session.loaded, settings)
     turns = session.task.max_turns if session.work.strategy == "recursive" else None
     score = score_examples(loaded, out, max_turns=turns, train=train, draws=draws, seed=session.seed)
     write_score(score, out)
     return score
+
+
+def covered(loaded: LoadedDataset, settings: RunSettings) -> LoadedDataset:
+    """The examples that a run with these settings is about."""
+    blocks = make_blocks(loaded.examples, settings.limit, settings.shard, settings.block)
+    return replace(loaded, examples=tuple(e for block in blocks for _, members in block for e in members))
 
 
 def write_score(score: Score, folder: Path) -> None:
