@@ -30,6 +30,7 @@ from hawkeye.video.pyav import PyAVReader, describe_ffmpeg
 from hawkeye.video.sampling import sample_window
 from hawkeye.video.synthetic import numbered_frame, read_number, write_video
 from hawkeye.video.torchcodec_reader import TorchCodecReader
+from hawkeye.video.transforms import evaluation_pixels, resize
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 25, 180
 WINDOW, NUM_FRAMES = (155.0, 173.0), 12
@@ -80,6 +81,10 @@ def ways_to_read(path: Path, wanted: list[int]) -> dict[str, Callable[[], object
         "ours, first time": first_time,
         "ours, packet table known": table_known,
         "ours, reader open": lambda: reader.read(wanted),
+        "ours, reader open, to model pixels": lambda: evaluation_pixels(reader.read(wanted)),
+        "ours, reader open, scaled while decoding, to model pixels": lambda: evaluation_pixels(
+            reader.read(wanted, 224)
+        ),
         "ours, packet table alone": table_alone,
         "from the start": lambda: from_the_start(path, wanted),
     }
@@ -97,7 +102,7 @@ def ways_to_read(path: Path, wanted: list[int]) -> dict[str, Callable[[], object
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--video", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
@@ -110,6 +115,9 @@ def main() -> None:
         if arguments.video is None and shown != wanted:
             raise SystemExit(f"wrong frames: asked {wanted}, got {shown}")
         info = reader.info
+        early = reader.read(wanted, 224).pixels
+        late = resize(reader.read(wanted).pixels, early.shape[-2], early.shape[-1])
+        scaling_difference = (late.float() - early.float()).abs().mean().item()
     wall: dict[str, list[float]] = {}
     cpu: dict[str, list[float]] = {}
     for _ in range(arguments.runs):
@@ -142,6 +150,7 @@ def main() -> None:
         "runs": arguments.runs,
         "median_seconds": {name: round(value, 4) for name, value in middle.items()},
         "least_cpu_seconds": {name: round(value, 4) for name, value in least_cpu.items()},
+        "scaling_while_decoding_mean_difference_of_255": round(scaling_difference, 3),
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
     }
     print(json.dumps(report, indent=2))

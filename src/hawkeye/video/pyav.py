@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from hawkeye.errors import VideoError
 from hawkeye.video.packets import PacketTable, packet_table, video_info
@@ -166,8 +166,8 @@ class _Painter:
         return np.ascontiguousarray(np.rot90(picture, self._turns))
 
     def _to_rgb(self, frame: VideoFrame, space: Colorspace | None = None) -> np.ndarray:
-        # Bicubic, and antialiased as swscale always is when it makes pictures smaller.
-        small = self._scaler.reformat(
-            frame, *self._stored_size, "rgb24", space, space, interpolation="BICUBIC", threads=1
-        )
-        return small.to_ndarray()
+        method = Interpolation.BICUBIC  # antialiased, as swscale always is when it makes pictures smaller
+        if (frame.width, frame.height) != self._stored_size:
+            method |= Interpolation.FULL_CHR_H_INT  # else two neighbours share their colour
+        picture = self._scaler.reformat(frame, *self._stored_size, "rgb24", space, space, method, threads=1)
+        return picture.to_ndarray()
