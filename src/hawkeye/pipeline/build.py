@@ -64,9 +64,14 @@ def build(
             file.writelines(f"{video.name}\n" for video in videos)
         folder = OutputFolder(out, config, shard_name)
         report = BuildReport(len(mine), redone_stages=redone)
-        todo = [video for video in mine if not _is_done(folder, video.name, retry_failed)]
-        report.num_done = len(mine) - len(todo)
-        report.num_failed = sum(folder.failed_stage(v.name) is not None for v in mine) if report.num_done else 0
+        todo: list[Video] = []
+        for video in mine:
+            failed = folder.failed_stage(video.name) is not None
+            if not folder.is_done(video.name) or (failed and retry_failed):
+                todo.append(video)
+            else:
+                report.num_done += 1
+                report.num_failed += failed
         on_progress(report, None)
         try:
             for work in _run(executor, _works(folder, todo), config, num_workers):
@@ -88,10 +93,6 @@ def finish(videos: Sequence[Video], out: str | Path, config: InternVidGConfig) -
         if not all(folder.is_done(video.name) for video in videos):
             return None
         return publish([video.name for video in videos], folder, config)
-
-
-def _is_done(folder: OutputFolder, video: str, retry_failed: bool) -> bool:
-    return folder.is_done(video) and not (retry_failed and folder.failed_stage(video))
 
 
 def _works(folder: OutputFolder, videos: Iterable[Video]) -> Iterator[VideoWork]:

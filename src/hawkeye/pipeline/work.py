@@ -111,11 +111,12 @@ def caption_step(work: VideoWork, config: InternVidGConfig, captioner: Captioner
         clips, failed = [], []
         for (start, end), reply in zip(segments, replies, strict=True):
             where = {"start_sec": start, "end_sec": end}
-            text = " ".join(reply.split()) if isinstance(reply, str) else ""
-            if text:
+            if isinstance(reply, ModelError):
+                failed.append(where | {"reason": str(reply)})
+            elif text := " ".join(reply.split()):
                 clips.append(where | {"captions": [text]})
             else:
-                failed.append(where | {"reason": str(reply) or "empty caption"})
+                failed.append(where | {"reason": "empty caption"})
         if failed and not clips and all(isinstance(reply, ModelError) for reply in replies):
             raise ModelError(failed[0]["reason"])
         _done(work, "captions", {"video_fname": work.video, "clips": clips, "failed": failed})
