@@ -5,6 +5,7 @@ import os
 import zipfile
 from argparse import Namespace
 from collections import OrderedDict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from hawkeye.errors import CheckpointError, ConfigError, MissingDependency
 from hawkeye.models.hawkeye import placement, published
-from hawkeye.models.hawkeye.checkpoint import collect, plain_shapes, rename
+from hawkeye.models.hawkeye.checkpoint import allow_fresh, collect, plain_shapes, rename
 from hawkeye.models.hawkeye.config import PRESETS, HawkEyeConfig, tiny
 from hawkeye.models.hawkeye.convert import convert
 from hawkeye.models.hawkeye.folder import CONFIG_FILE, save_folder
@@ -76,7 +77,9 @@ def convert_tiny(sources, out, golden, **options):
 
 
 def same_answers(model, other, look) -> None:
-    torch.testing.assert_close(torch.tensor(model.score([look])), torch.tensor(other.score([look])), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        torch.tensor(model.score([look])), torch.tensor(other.score([look])), atol=1e-4, rtol=1e-4
+    )
 
 
 # What loads
@@ -146,7 +149,9 @@ def test_videochat2_stages_lie_over_each_other(layout, tmp_path, golden, referen
     """Stage 1 brings the tower and an older Q-Former, stage 2 a newer one; adapters and extra queries are yet to be trained."""
     first = {k: v for k, v in reference.items() if k.startswith("vision")}
     heads = {"vision_proj.weight": torch.ones(4, 32), "itm_head.bias": torch.ones(2), "temp": torch.ones(())}
-    older = {k: v + 1 for k, v in reference.items() if k.startswith(("qformer", "query_tokens")) and v.is_floating_point()}
+    older = {
+        k: v + 1 for k, v in reference.items() if k.startswith(("qformer", "query_tokens")) and v.is_floating_point()
+    }
     second = {k: v for k, v in reference.items() if k.startswith(("qformer", "query_tokens", "llama_proj"))}
     torch.save({**first, **heads, **older}, tmp_path / "umt_l16_qformer.pth")
     torch.save({"model": second}, tmp_path / "videochat2_7b_stage2.pth")
@@ -195,7 +200,7 @@ def test_settings_may_be_changed(lora_model, tmp_path):
     assert model.config.bos_quirk
     assert model.config.qformer.dropout == 0
     assert model.config.qformer.width == 32
-    with pytest.raises(ConfigError, match="qformer.width_: unknown key, did you mean width"):
+    with pytest.raises(ConfigError, match=r"qformer.width_: unknown key, did you mean width"):
         load_folder(tmp_path, device="cpu", changes={"qformer": {"width_": 3}})
     with pytest.raises(CheckpointError, match="shapes differ"):
         load_folder(tmp_path, device="cpu", changes={"language": {"lora": {"rank": 3}}})
@@ -295,20 +300,24 @@ def test_numbers_that_are_none(layout, tmp_path, golden, reference, lora_model):
     broken = {k: v.clone() for k, v in reference.items()}
     broken["vision_layernorm.weight"][3] = float("nan")
     torch.save(broken, layout / "hawkeye.pth")
-    with pytest.raises(CheckpointError, match="vision.norm.weight holds NaN"):
+    with pytest.raises(CheckpointError, match=r"vision.norm.weight holds NaN"):
         convert_tiny([layout], tmp_path / "out", golden)
     save_folder(lora_model, tmp_path / "m")
     tensors = {k: v.clone() for k, v in read_tensors(tmp_path / "m").items()}
     tensors["projection.weight"][1, 1] = float("inf")
     write_tensors(tmp_path / "m", tensors.items())
-    with pytest.raises(CheckpointError, match="projection.weight holds NaN or infinite values"):
+    with pytest.raises(CheckpointError, match=r"projection.weight holds NaN or infinite values"):
         load_folder(tmp_path / "m", device="cpu")
 
 
 def test_missing_files_are_named_with_their_source_and_the_next_command(tmp_path, layout):
     with pytest.raises(CheckpointError) as caught:
         load_7b(tmp_path / "nothing")
-    for said in ("hawkeye.pth (about 1.9 GB) from https://huggingface.co/", "vicuna-7b-v0/ (about 13.5 GB)", "hawkeye convert"):
+    for said in (
+        "hawkeye.pth (about 1.9 GB) from https://huggingface.co/",
+        "vicuna-7b-v0/ (about 13.5 GB)",
+        "hawkeye convert",
+    ):
         assert said in str(caught.value)
     (layout / "hawkeye.pth").unlink()
     with pytest.raises(CheckpointError) as caught:
@@ -325,12 +334,12 @@ def test_missing_or_wrong_tokenizers(layout, tmp_path, golden, lora_model):
     (layout / "vicuna-7b-v0" / "tokenizer.model").unlink()
     with pytest.raises(CheckpointError, match=r"no tokenizer.model in .*give the folder of the LLaMA model"):
         convert_tiny([layout], tmp_path / "out", golden)
+    write_llama(layout / "vicuna-7b-v0", golden)
     with pytest.raises(CheckpointError, match="Q-Former has embeddings for 141 tokens and its tokenizer knows 30522"):
-        write_llama(layout / "vicuna-7b-v0", golden)
         convert([layout], tmp_path / "out", config=tiny())
     save_folder(lora_model, tmp_path / "m")
     (tmp_path / "m" / "qformer_vocab.txt").unlink()
-    with pytest.raises(CheckpointError, match="has no qformer_vocab.txt"):
+    with pytest.raises(CheckpointError, match=r"has no qformer_vocab.txt"):
         load_folder(tmp_path / "m")
 
 
@@ -346,7 +355,9 @@ def test_llama_2_is_told_apart(layout, tmp_path, golden):
 def test_too_little_memory_says_how_much_is_needed(lora_model, tmp_path, monkeypatch):
     save_folder(lora_model, tmp_path)
     monkeypatch.setattr(placement, "free_memory", lambda device: 1000)
-    with pytest.raises(CheckpointError, match=r"cpu has 0.0 GiB free and the model needs .* in float32, .* in bfloat16"):
+    with pytest.raises(
+        CheckpointError, match=r"cpu has 0.0 GiB free and the model needs .* in float32, .* in bfloat16"
+    ):
         load_folder(tmp_path, device="cpu")
     monkeypatch.undo()
     free = placement.free_memory(torch.device("cpu"))
@@ -368,7 +379,12 @@ def test_an_interrupted_write_leaves_the_old_model(lora_model, tmp_path, make_lo
 
     with pytest.raises(KeyboardInterrupt):
         write_tensors(tmp_path, broken_off(), max_bytes=1)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors", "qformer_vocab.txt", "tokenizer.model"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "qformer_vocab.txt",
+        "tokenizer.model",
+    ]
     same_answers(load_folder(tmp_path, device="cpu"), lora_model, make_look())
 
 
@@ -386,14 +402,10 @@ def test_options_are_checked():
 
 
 def test_quantizing_without_the_package_says_how_to_get_it(build):
-    pytest.importorskip("torch")
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingDependency, match="pip install bitsandbytes"):
-            quantize(build().language, "8bit")
-    else:
+    if find_spec("bitsandbytes"):
         pytest.skip("bitsandbytes is installed")
+    with pytest.raises(MissingDependency, match="pip install bitsandbytes"):
+        quantize(build().language, "8bit")
 
 
 def test_describe_weights(layout, tmp_path, golden):
@@ -426,8 +438,6 @@ def test_every_name_of_the_account_is_known(reference, lora_model):
     with pytest.raises(KeyError):
         rename("decoder.weight")
     with pytest.raises(CheckpointError, match="fresh part 'head' is unknown"):
-        from hawkeye.models.hawkeye.checkpoint import allow_fresh
-
         allow_fresh(report, ["head"])
 
 
