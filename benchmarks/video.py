@@ -150,10 +150,16 @@ def main() -> None:
         "runs": arguments.runs,
         "median_seconds": {name: round(value, 4) for name, value in middle.items()},
         "least_cpu_seconds": {name: round(value, 4) for name, value in least_cpu.items()},
+        "pixels_equal_to_torchcodec": equal_to_torchcodec(path, wanted) if torchcodec else None,
         "scaling_while_decoding_mean_difference_of_255": round(scaling_difference, 3),
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
     }
     print(json.dumps(report, indent=2))
+
+
+def equal_to_torchcodec(path: Path, wanted: list[int]) -> bool:
+    with PyAVReader(path) as ours, TorchCodecReader(path) as theirs:
+        return bool((ours.read(wanted).pixels == theirs.read(wanted).pixels).all())
 
 
 def torchcodec_version() -> str | None:
