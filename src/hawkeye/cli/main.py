@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "synth": ("hawkeye.cli.synth", "Compose videos with exact spans from captioned pictures."),
     "eval": ("hawkeye.cli.eval", "Run a benchmark: resumable, in shards, with a manifest and a score."),
     "score": ("hawkeye.cli.score", "Score predictions against annotations, with error bars."),
+    "report": ("hawkeye.cli.report", "Runs side by side: tables, charts, the worst and best cases."),
     "prepare": ("hawkeye.cli.prepare", "Annotation files to JSON, a check of the videos, files for servers."),
     "train": ("hawkeye.cli.train", "Train a model, or check a training configuration."),
     "internvid": ("hawkeye.cli.internvid", "Build grounding data from raw videos: the InternVid-G pipeline."),
