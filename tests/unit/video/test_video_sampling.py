@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkeye.errors import ConfigError, VideoError
@@ -87,6 +87,7 @@ def constant(count: int, fps: float) -> TimesOnly:
     return TimesOnly(np.arange(count) / fps, count / fps)
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 5000),
     fps=st.sampled_from([3.0, 10.0, 24.0, 30000 / 1001, 60.0]),
@@ -107,6 +108,7 @@ def test_sampled_frames_lie_in_the_window(count: int, fps: float, edges: list[fl
     assert times[-1] <= end + half
 
 
+@settings(deadline=None)
 @given(gaps=st.lists(st.sampled_from([0.02, 0.04, 0.5, 3.0, 20.0]), min_size=2, max_size=200), seed=st.integers(0, 9))
 def test_variable_rate_goes_by_true_time(gaps: list[float], seed: int) -> None:
     starts = np.concatenate([[0.0], np.cumsum(gaps)])
@@ -192,6 +194,7 @@ def test_reader_clips_match_the_reference(golden: Path) -> None:
     assert compared == {"decord": 92, "frames": 14, "gif": 5, "av": 16}
 
 
+@settings(deadline=None)
 @given(
     rule=st.sampled_from(["middle", "rand", "fix0", "fix3", "fps0.5", "fps2"]),
     num_frames=st.integers(1, 32),

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,7 @@ from hawkeye.video.synthetic import numbered_frame, pattern_frame, read_number, 
 TONES = (440.0, 880.0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 65535), st.integers(30, 400), st.integers(24, 300))
 def test_number_is_read_back(number: int, width: int, height: int) -> None:
     picture = numbered_frame(number, width, height)
