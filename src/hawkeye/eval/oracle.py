@@ -42,25 +42,33 @@ def whole(durations: np.ndarray) -> np.ndarray:
     return np.stack([np.zeros_like(durations), durations], axis=1)
 
 
-def reachable_windows(turns: int) -> np.ndarray:
-    """Every window that at most ``turns`` choices can reach, as shares of the video: (M, 2). 26 windows for 3 turns."""
+def reachable_windows(turns: int) -> list[np.ndarray]:
+    """The windows that 0, 1, ... ``turns`` choices can reach and fewer can't, as shares of the video: (M, 2) each.
+
+    1, 3, 7 and 15 windows for three turns: 26 in all.
+    """
     level = {Span(0.0, 1.0)}
-    found = set(level)
+    seen = set(level)
+    levels = [np.array([[0.0, 1.0]])]
     for _ in range(turns):
-        level = {sub_window(choice, window) for window in level for choice in CHOICES}
-        found |= level
-    return np.array(sorted(found))
+        level = {sub_window(choice, window) for window in level for choice in CHOICES} - seen
+        seen |= level
+        levels.append(np.array(sorted(level)))
+    return levels
 
 
-def best_spans(gold: np.ndarray, durations: np.ndarray, turns: int) -> np.ndarray:
-    """The reachable window of highest IoU with any true span: gold (N, G, 2) -> (N, 2) seconds."""
+def best_spans(gold: np.ndarray, durations: np.ndarray, turns: int) -> list[np.ndarray]:
+    """The reachable window of highest IoU with any true span, after 0, 1, ... ``turns`` turns: gold (N, G, 2) -> (N, 2) each."""
     best, score = whole(durations), np.full(len(durations), -1.0)
-    for share in reachable_windows(turns):
-        candidate = durations[:, None] * share
-        iou = best_iou(candidate, gold)
-        better = iou > score
-        best[better], score[better] = candidate[better], iou[better]
-    return best
+    found = []
+    for level in reachable_windows(turns):
+        for share in level:
+            candidate = durations[:, None] * share
+            iou = best_iou(candidate, gold)
+            better = iou > score
+            best[better], score[better] = candidate[better], iou[better]
+        found.append(best.copy())
+    return found
 
 
 def geometric_choices(gold: np.ndarray, windows: np.ndarray) -> np.ndarray:

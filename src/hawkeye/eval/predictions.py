@@ -5,10 +5,13 @@ It reads what was predicted, not whether it is right. docs/evaluation.md shows a
 
 from __future__ import annotations
 
+import gc
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,32 +53,59 @@ class Predictions:
 
 
 def read_predictions(path: str | Path) -> Predictions:
-    """Read a predictions file; the format is told by its first row.
+    """Read a predictions file, or predictions.jsonl in the folder of a run; the format is told by the first row.
 
     Raises AnnotationError: not JSON, no rows, or rows of no known format.
     """
-    raw = [row for row in _raw_rows(Path(path)) if row.get("task") != "captioning"]  # VTimeLLM logs both tasks
-    if not raw:
-        raise AnnotationError(f"{path}: holds no predictions")
+    with _no_collector():
+        raw = _raw_rows(Path(path))
+        first = next(raw, None)
+        if first is None:
+            raise AnnotationError(f"{path}: holds no predictions")
+        name, read = _format_of(first, path)
+        try:
+            return Predictions(name, [read(row) for row in chain([first], raw)])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise AnnotationError(
+                f"{path}: a row is not of format {name}, as the first one is: {type(error).__name__} {error}"
+            ) from None
+
+
+def _format_of(row: dict[str, Any], path: str | Path) -> tuple[str, Callable[[Row], Predicted]]:
     for name, matches, read in FORMATS:
-        if matches(raw[0]):
-            try:
-                return Predictions(name, [read(row) for row in raw])
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise AnnotationError(
-                    f"{path}: a row is not of format {name}, as the first one is: {type(error).__name__} {error}"
-                ) from None
-    found = ", ".join(map(str, list(raw[0])[:8]))
+        if matches(row):
+            return name, read
+    found = ", ".join(map(str, list(row)[:8]))
     raise AnnotationError(
         f"{path}: the first row has {found or 'nothing'}, which is no known format: expected one of "
         f"{', '.join(name for name, _, _ in FORMATS)} (docs/evaluation.md shows a row of each)"
     )
 
 
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the cyclic collector: rows hold no cycles, and looking for them takes longer than parsing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a JSON-lines file or a JSON list; a JSON object of results gives one ``{"key", "value"}`` an entry."""
-    if path.is_dir():
-        path = path / "predictions.jsonl"
+    """Objects of a JSON-lines file or a JSON list; objects of results by key give one ``{"key", "value"}`` an entry."""
+    rows = _objects(path / "predictions.jsonl" if path.is_dir() else path)
+    first = next(rows, {})
+    if first and all(">>>" in key or _is_nextgqa(key, value) for key, value in first.items()):
+        yield from ({"key": key, "value": value} for row in chain([first], rows) for key, value in row.items())
+    elif first:
+        # VTimeLLM logs captions among the rest.
+        yield from (row for row in chain([first], rows) if row.get("task") != "captioning")
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -83,18 +113,12 @@ def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
         whole = json.loads(text)
     except json.JSONDecodeError:
-        for row in read_jsonl(path, partial_tail=True):
-            yield from _entries(row)
+        yield from read_jsonl(path, partial_tail=True)
         return
     for row in whole if isinstance(whole, list) else [whole]:
         if not isinstance(row, dict):
             raise AnnotationError(f"{path}: expected objects, got {type(row).__name__}")
-        yield from _entries(row)
-
-
-def _entries(row: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    keyed = row and all(">>>" in key or _is_nextgqa(key, value) for key, value in row.items())
-    return ({"key": key, "value": value} for key, value in row.items()) if keyed else [row]
+        yield row
 
 
 def _is_nextgqa(key: str, value: Any) -> bool:
@@ -103,14 +127,14 @@ def _is_nextgqa(key: str, value: Any) -> bool:
 
 def _ours(row: dict[str, Any]) -> Predicted:
     ranked = [s["span"] for s in row.get("spans") or ()] or ([row["span"]] if row.get("span") else [])
-    turns = row.get("turns")
+    turns = row.get("turns") or ()
     return Predicted(
         id=str(row["id"]),
         video=row.get("video"),
         query=row.get("query"),
         spans=_pairs(ranked),
-        choices=tuple(t["choice"] for t in turns) if turns else None,
-        unread_turns=sum(_is_unread(t) for t in turns or ()),
+        choices=tuple([t["choice"] for t in turns]) or None,
+        unread_turns=sum([_is_unread(t) for t in turns if t.get("reply") is not None]),
         duration=row.get("duration"),
         option=row.get("choice"),
         reply=row.get("reply"),
@@ -119,8 +143,6 @@ def _ours(row: dict[str, Any]) -> Predicted:
 
 
 def _is_unread(turn: dict[str, Any]) -> bool:
-    if turn.get("reply") is None:
-        return False
     lines = option_lines([OPTION_TEXT[Choice(choice)] for choice in turn["options"]])
     return read_reply(turn["reply"], lines, lenient=True) is None
 
@@ -188,7 +210,7 @@ def _nextgqa(row: dict[str, Any]) -> Predicted:
 
 
 def _pairs(spans: Sequence[Sequence[float]]) -> Ranked:
-    return tuple((float(span[0]), float(span[1])) for span in spans)
+    return tuple([(float(span[0]), float(span[1])) for span in spans])
 
 
 Row = dict[str, Any]

@@ -67,13 +67,9 @@ def references(
             "every choice right by position: what the labels teach",
             ious[:, None],
         )
-    for n in range(1, turns + 1):
-        ious = best_iou(best_spans(gold, durations, n), gold)
-        yield Reference(
-            f"oracle, {_turns(n)}, best choices",
-            "the best window that can be reached: the ceiling of the scheme",
-            ious[:, None],
-        )
+    about = "the best window that can be reached: the ceiling of the scheme"
+    for n, spans in enumerate(best_spans(gold, durations, turns)[1:], 1):
+        yield Reference(f"oracle, {_turns(n)}, best choices", about, best_iou(spans, gold)[:, None])
 
 
 def best_fixed_span(shares: np.ndarray, grid: int = PRIOR_GRID) -> np.ndarray:
