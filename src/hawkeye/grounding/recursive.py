@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from hawkeye.choices import OPTION_TEXT, Choice, option_lines, shuffled, sub_window
 from hawkeye.errors import ModelError
 from hawkeye.grounding.result import ScoredSpan, Turn
-from hawkeye.grounding.source import Request, Source, VideoGroup
+from hawkeye.grounding.source import Decoded, Request, Source, VideoGroup
 from hawkeye.models.base import Answer, Look, VideoLanguageModel, answer
 from hawkeye.prompts import grounding_prompt
 from hawkeye.spans import Span, non_maximum_suppression
@@ -49,7 +49,7 @@ class Search:
     source: Source
     window: Span
     turns: list[Turn] = field(default_factory=list)
-    frames: Future[tuple[Frames | str, float]] | None = None
+    frames: Future[Decoded] | None = None
     seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "model": 0.0})
     error: str | None = None
 
@@ -101,15 +101,15 @@ def _advance(model: VideoLanguageModel, batch: Sequence[Search], settings: Setti
     asked: list[tuple[Search, list[list[Choice]], list[Look]]] = []
     for search in batch:
         assert search.frames is not None
-        frames, seconds = search.frames.result()
+        decoded = search.frames.result()
         search.frames = None
-        search.seconds["decode"] += seconds
-        if isinstance(frames, str):
-            search.error = frames
+        search.seconds["decode"] += decoded.seconds
+        if isinstance(decoded.frames, str):
+            search.error = decoded.frames
             continue
         item = f"{search.request.key}\n{search.request.query}"
         orders = [shuffled(settings.seed, item, len(search.turns), order) for order in range(settings.orders)]
-        asked.append((search, orders, [_look(search, frames, order) for order in orders]))
+        asked.append((search, orders, [_look(search, decoded.frames, decoded.looked_at, order) for order in orders]))
     looks = [look for _, _, own in asked for look in own]
     if not looks:
         return
@@ -129,9 +129,9 @@ def _advance(model: VideoLanguageModel, batch: Sequence[Search], settings: Setti
         search.window = sub_window(turn.choice, search.window)
 
 
-def _look(search: Search, frames: Frames, order: Sequence[Choice]) -> Look:
+def _look(search: Search, frames: Frames, looked_at: Sequence[float], order: Sequence[Choice]) -> Look:
     options = tuple(option_lines([OPTION_TEXT[choice] for choice in order]))
-    times = [t - search.window.start for t in frames.times]
+    times = [t - search.window.start for t in looked_at]
     return Look(
         video=search.source.key,
         duration=search.source.duration,

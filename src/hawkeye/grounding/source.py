@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from hawkeye.errors import VideoError
@@ -36,6 +37,14 @@ class Request:
         return self.id or Path(self.name).name
 
 
+class Decoded(NamedTuple):
+    """The frames of one window, or the text of the error in their place."""
+
+    frames: Frames | str
+    looked_at: tuple[float, ...]  # seconds; may be later than ``frames.times`` where a slide stays on screen
+    seconds: float  # that decoding took
+
+
 class Source:
     """One video while queries look at it. Failures are kept as text, for every query that they concern.
 
@@ -48,7 +57,7 @@ class Source:
         self._own = not isinstance(video, VideoReader)
         self._lock = threading.Lock()
         # Weak: a window's frames live as long as a query still waits to look at them, not as long as the video.
-        self._windows: WeakValueDictionary[tuple[Span, int], Future] = WeakValueDictionary()
+        self._windows: WeakValueDictionary[tuple[Span, int], Future[Decoded]] = WeakValueDictionary()
         self._users = 0
         try:
             self.reader = video if isinstance(video, VideoReader) else open_video(video)
@@ -71,23 +80,23 @@ class Source:
             with self._lock:
                 self.reader.close()
 
-    def decode(self, window: Span, num_frames: int, executor: Executor) -> Future:
-        """A future of ``(Frames or the error's text, seconds)``; the same one for all who ask for the same window."""
+    def decode(self, window: Span, num_frames: int, executor: Executor) -> Future[Decoded]:
+        """A future of `Decoded`; the same one for all who ask for the same window."""
         key = (window, num_frames)
         future = self._windows.get(key)
         if future is None:
             future = self._windows[key] = executor.submit(self._decode, window, num_frames)
         return future
 
-    def _decode(self, window: Span, num_frames: int) -> tuple[Frames | str, float]:
+    def _decode(self, window: Span, num_frames: int) -> Decoded:
         assert self.reader is not None
         began = time.perf_counter()
         with self._lock:
             try:
-                indices, _ = sample_window(self.reader, window, num_frames)
-                return self.reader.read(indices), time.perf_counter() - began
+                indices, looked_at = sample_window(self.reader, window, num_frames)
+                return Decoded(self.reader.read(indices), tuple(looked_at), time.perf_counter() - began)
             except VideoError as error:
-                return str(error), time.perf_counter() - began
+                return Decoded(str(error), (), time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
