@@ -1,23 +1,30 @@
-"""The direct strategy: one curve over the whole video, and its best stretches. No recursion, no language model."""
+"""The direct strategy: one curve over the whole video, and its best stretches. No recursion, no language model.
+
+Frames are read once, about ten a second, to see the cuts; one in five of them is embedded. A query's curve is smoothed inside
+each shot, and the stretch is taken that has most above a share of the curve's peak; its borders fall on cuts where there are any.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hawkeye.grounding.result import ScoredSpan
+from hawkeye.grounding.shots import cut_times, shot_numbers, split_at_cuts, thumbnails
 from hawkeye.models.base import FrameTextModel
-from hawkeye.spans import Span, non_maximum_suppression
+from hawkeye.spans import Span
 from hawkeye.video.reader import VideoReader, indices_at
 
-FRAMES_PER_READ = 32
-SHORT_SIDE = 288
-MAX_FRAMES = 2000
-THRESHOLD = 1.0
-MAX_OVERLAP = 0.5
+LOOKS_PER_FRAME = 5  # frames looked at for cuts, for each one that is embedded: its middle one
+STRETCHES_PER_READ = 12
+SHORT_SIDE = 260  # pixels
+MAX_STRETCHES = 2000  # of a longer video's frames fewer are embedded per second
+SMOOTHING = 3  # frames
+PEAK_SHARE = 0.55  # of the curve's peak over its mean: what lies above belongs to the stretch
+SURE = 0.5  # confidence from which a query counts as found
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,22 @@ class DirectAnswer:
     timings: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Stretches:
+    """What one embedded frame each stands for: ``edges`` (N + 1) in seconds, and the shot (N) that it belongs to."""
+
+    edges: np.ndarray
+    shots: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.edges)
+
+    @property
+    def centers(self) -> np.ndarray:
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+
 def ground_direct(
     model: FrameTextModel, reader: VideoReader, queries: Sequence[str], top_k: int, fps: float = 2.0
 ) -> list[DirectAnswer]:
@@ -38,42 +61,97 @@ def ground_direct(
     import torch
 
     began = time.perf_counter()
-    decode, embeddings = 0.0, []
+    decode, embeddings, pictures, seen = 0.0, [], [], []
     for indices, short_side in direct_reads(reader, fps):
         before = time.perf_counter()
         frames = reader.read(indices, short_side)
         decode += time.perf_counter() - before
-        embeddings.append(model.embed_frames(frames))
+        embeddings.append(model.embed_frames(frames[slice(LOOKS_PER_FRAME // 2, None, LOOKS_PER_FRAME)]))
+        pictures.append(thumbnails(frames.pixels))
+        seen += indices
+    stretches = _stretches(_edges(reader.info.duration, fps), np.concatenate(pictures), seen, reader.times)
     curves = model.similarity(torch.cat(embeddings), queries).numpy()
     total = time.perf_counter() - began
     timings = {"decode": decode / len(queries), "model": (total - decode) / len(queries)}
-    edges = _edges(reader.info.duration, fps)
-    return [_answer(curve, edges, top_k, timings) for curve in curves]
+    presence = getattr(model, "presence", None)
+    return [_answer(curve, stretches, top_k, presence, timings) for curve in curves]
 
 
 def direct_reads(reader: VideoReader, fps: float = 2.0) -> list[tuple[list[int], int]]:
     """What `ground_direct` reads, in order, as (frame numbers, short side): whoever decodes ahead asks for the same."""
     edges = _edges(reader.info.duration, fps)
-    indices = indices_at(reader, list((edges[:-1] + edges[1:]) / 2))
-    return [(indices[i : i + FRAMES_PER_READ], SHORT_SIDE) for i in range(0, len(indices), FRAMES_PER_READ)]
+    fine = np.linspace(0.0, reader.info.duration, LOOKS_PER_FRAME * (len(edges) - 1) + 1)
+    indices = indices_at(reader, list((fine[:-1] + fine[1:]) / 2))
+    size = STRETCHES_PER_READ * LOOKS_PER_FRAME
+    return [(indices[i : i + size], SHORT_SIDE) for i in range(0, len(indices), size)]
 
 
 def _edges(duration: float, fps: float) -> np.ndarray:
-    """Borders of the stretches that one frame each stands for, seconds."""
-    return np.linspace(0.0, duration, int(np.clip(round(duration * fps), 1, MAX_FRAMES)) + 1)
+    """Borders of the stretches that one embedded frame each stands for, seconds."""
+    return np.linspace(0.0, duration, int(np.clip(round(duration * fps), 1, MAX_STRETCHES)) + 1)
 
 
-def _answer(curve: np.ndarray, edges: np.ndarray, top_k: int, timings: dict[str, float]) -> DirectAnswer:
-    spread = curve.std()
-    scaled = (curve - curve.mean()) / spread if spread > 1e-6 else np.zeros_like(curve)
-    smooth = np.convolve(np.pad(scaled, 1, mode="edge"), np.ones(3) / 3, mode="valid")
-    sums = np.concatenate([[0.0], np.cumsum(smooth - THRESHOLD)])
-    gain = sums[None, :] - sums[:, None]
-    starts, ends = np.triu_indices(len(sums), k=1)
-    order = np.argsort(-gain[starts, ends], kind="stable")[: 50 * top_k]
-    scored = [(Span(float(edges[starts[i]]), float(edges[ends[i]])), float(gain[starts[i], ends[i]])) for i in order]
-    kept = non_maximum_suppression(scored, MAX_OVERLAP, top_k)
-    spans = tuple(ScoredSpan(span, float(1 / (1 + np.exp(-score)))) for span, score in kept)
-    centers = (edges[:-1] + edges[1:]) / 2
-    points = tuple((float(t), float(s)) for t, s in zip(centers, smooth, strict=True))
-    return DirectAnswer(spans, points, spans[0].score, True, timings)
+def _stretches(edges: np.ndarray, pictures: np.ndarray, seen: Sequence[int], times: np.ndarray) -> Stretches:
+    # A video of few frames a second shows each of them several times: no change between a frame and itself is usual.
+    indices, first = np.unique(seen, return_index=True)
+    cuts = cut_times(pictures[first], [int(i) for i in indices], times)
+    return Stretches(split_at_cuts(edges, cuts), shot_numbers((edges[:-1] + edges[1:]) / 2, cuts))
+
+
+def smooth_in_shots(curve: np.ndarray, shots: np.ndarray) -> np.ndarray:
+    """A moving mean that never mixes two shots."""
+    smooth = curve.astype(np.float64)
+    for shot in np.unique(shots):
+        inside = shots == shot
+        padded = np.pad(smooth[inside], SMOOTHING // 2, mode="edge")
+        smooth[inside] = np.convolve(padded, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
+    return smooth
+
+
+def best_stretches(curve: np.ndarray, lengths: np.ndarray, top_k: int) -> list[tuple[int, int]]:
+    """Up to ``top_k`` stretches ``[first, last)`` of frames that don't touch, best first.
+
+    ``lengths``: seconds that each frame stands for. Each stretch is the one with the largest area above a share of the way from
+    the mean to the highest point that is left.
+    """
+    over = curve - float(np.average(curve, weights=lengths))
+    free = np.ones(len(curve), dtype=bool)
+    found: list[tuple[int, int]] = []
+    while len(found) < top_k and free.any() and (not found or over[free].max() > 0):
+        bar = PEAK_SHARE * max(over[free].max(), 0.0)
+        first, last = _largest_sum(np.where(free, (over - bar) * lengths, -np.inf))
+        found.append((first, last))
+        free[max(first - 1, 0) : last + 1] = False
+    return found
+
+
+def _largest_sum(values: np.ndarray) -> tuple[int, int]:
+    """The stretch ``[first, last)`` of at least one value whose sum is largest; of equals the longest (Kadane)."""
+    best, result, total, first = -np.inf, (0, 1), -np.inf, 0
+    for i, value in enumerate(values):
+        if total < 0:
+            total, first = 0.0, i
+        total += value
+        if total >= best and total > -np.inf:
+            best, result = total, (first, i + 1)
+    return result
+
+
+def _answer(
+    curve: np.ndarray,
+    stretches: Stretches,
+    top_k: int,
+    presence: Callable[[float], float] | None,
+    timings: dict[str, float],
+) -> DirectAnswer:
+    smooth = smooth_in_shots(curve, stretches.shots)
+    edges = stretches.edges
+    spans: list[ScoredSpan] = []
+    for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k)):
+        # A model that can't say how likely a peak is gives an order alone.
+        score = presence(float(smooth[first:last].max())) if presence else 1 / (1 + rank)
+        score = min(score, spans[-1].score) if spans else score
+        spans.append(ScoredSpan(Span(float(edges[first]), float(edges[last])), score))
+    points = tuple((float(t), float(s)) for t, s in zip(stretches.centers, smooth, strict=True))
+    confidence = spans[0].score
+    return DirectAnswer(tuple(spans), points, confidence, presence is None or confidence >= SURE, timings)

@@ -107,9 +107,14 @@ class EfficientNetLite(nn.Module):
             hidden = block(hidden)
         return F.relu6(self._bn1(self._conv_head(hidden)))
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits (B, 1000) from features (B, 1280, H, W), averaged over the picture."""
-        return self._fc(features.mean(dim=(-2, -1)))
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits (B, 1000) from features averaged over the picture, (B, 1280)."""
+        return self._fc(pooled)
+
+    @property
+    def classifier_weight(self) -> Tensor:
+        """(1000, 1280): what the last layer looks for in each class."""
+        return self._fc.weight
 
 
 def _fold_batch_norms(network: EfficientNetLite) -> None:

