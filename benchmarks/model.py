@@ -7,8 +7,9 @@ Ten queries on one video, four turns each. ``spread``: the queries' moments lie 
 share little; ``events``: they speak of three moments; ``together``: of one. The naive way takes one query at a time, encodes its
 window, prefills its prompt and decodes up to 20 greedy tokens with a KV cache (`naive`). Both have the same random weights,
 whose head is fitted so that greedy decoding really says the options that lead down each query's path (and babbles for one look
-in ten); the exact choices of both must agree. Video decoding is left out. Prints JSON with machine and versions. On a busy machine --cpu-time with
-OMP_NUM_THREADS=1 counts CPU seconds, and --naive-every 4 runs the naive way on every fourth look and multiplies.
+in ten); the exact choices of both must agree. Video decoding is left out. Prints JSON with machine and versions. On a busy
+machine --cpu-time with OMP_NUM_THREADS=1 counts CPU seconds, and --naive-every 4 runs the naive way on every fourth look and
+multiplies.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hawkeye.errors import ModelError
 from hawkeye.models.base import Look
 from hawkeye.models.hawkeye.packed import Row
 from hawkeye.models.hawkeye.tree import Branch, Plan, plan_row, visual_ids
@@ -25,22 +26,21 @@ NORMALIZATIONS = {"clip": (CLIP_MEAN, CLIP_STD), "imagenet": (IMAGENET_MEAN, IMA
 
 def visual_table(model: HawkEye, looks: Sequence[Look]) -> tuple[Tensor, list[int]]:
     """Visual tokens of all looks, (videos * Q, D), and for each look the number of its video in that table."""
-    windows: dict[Any, int] = {}
+    windows: dict[Any, Look] = {}
     wanted: dict[Any, int] = {}
     numbers = []
     for look in looks:
-        window = windows.setdefault((look.video, look.window, look.frames.times), len(windows))
+        window = (look.video, look.window, look.frames.times)
+        windows.setdefault(window, look)
         numbers.append(wanted.setdefault((window, look.prompt.instruction), len(wanted)))
-    first = {window: look for look in reversed(looks) for window in [(look.video, look.window, look.frames.times)]}
-    features = _features(model, [first[window] for window in windows])
-    tokens = []
+    features = dict(zip(windows, _features(model, list(windows.values())), strict=True))
+    tokens: list[Tensor] = []
     pairs = list(wanted)
     for start in range(0, len(pairs), VIDEOS_PER_BATCH):
         # Only windows with as many frames can go through together.
         for chunk in _alike(pairs[start : start + VIDEOS_PER_BATCH], lambda pair: features[pair[0]].shape):
             ids, mask = model.encode_instructions([instruction for _, instruction in chunk])
-            made = model.visual_tokens(torch.stack([features[window] for window, _ in chunk]), ids, mask)
-            tokens.extend(made)
+            tokens.extend(model.visual_tokens(torch.stack([features[window] for window, _ in chunk]), ids, mask))
     return torch.cat(tokens), numbers
 
 
@@ -75,7 +75,10 @@ def _alike(items: Sequence[Any], key: Any) -> Iterator[list[Any]]:
 
 
 def prompts_of(model: HawkEye, looks: Sequence[Look], videos: Sequence[int]) -> list[tuple[int, ...]]:
-    """Each look's prompt as numbers: BOS, the text before the video, its visual tokens, the text after it."""
+    """Each look's prompt as numbers: BOS, the text before the video, its visual tokens, the text after it.
+
+    Raises ModelError for one that is longer than the language model was made for.
+    """
     tokenizer, count = model.tokenizers.language, model.config.num_visual_tokens
     encoded: dict[str, list[int]] = {}
 
@@ -84,10 +87,16 @@ def prompts_of(model: HawkEye, looks: Sequence[Look], videos: Sequence[int]) -> 
             encoded[text] = tokenizer.encode(text)
         return encoded[text]
 
-    return [
-        (tokenizer.bos, *encode(look.prompt.before_video), *visual_ids(video, count), *encode(look.prompt.after_video))
-        for look, video in zip(looks, videos, strict=True)
-    ]
+    prompts, limit = [], model.config.language.max_positions
+    for look, video in zip(looks, videos, strict=True):
+        before, after = encode(look.prompt.before_video), encode(look.prompt.after_video)
+        prompts.append((tokenizer.bos, *before, *visual_ids(video, count), *after))
+        if len(prompts[-1]) > limit:
+            raise ModelError(
+                f"{look.video}: the prompt has {len(prompts[-1])} tokens and {model.name} reads at most {limit}: "
+                "ask something shorter, or begin a new chat"
+            )
+    return prompts
 
 
 def rows(branches: Sequence[Branch], videos: Sequence[int]) -> Iterator[list[int]]:

@@ -78,8 +78,10 @@ class SentencePieceTokenizer:
         return self.encode(text), starts
 
     def decode(self, ids: Sequence[int]) -> str:
-        # A BOS inside a reply shows as an unknown token, so that it does not join what stands around it.
-        return self._model.decode([self._unknown if i == self.bos else int(i) for i in ids if i != self.eos])
+        # Shown as unknown: a BOS inside a reply, so that it does not join what stands around it, and an id beyond the
+        # pieces, for which a model may have a row all the same.
+        known = [self._unknown if i == self.bos or i >= self.vocab_size else int(i) for i in ids if i != self.eos]
+        return self._model.decode(known)
 
     def save(self, folder: Path) -> None:
         _copy(self.path, folder / SENTENCEPIECE_FILE)

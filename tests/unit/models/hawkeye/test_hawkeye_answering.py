@@ -182,6 +182,13 @@ def test_an_open_question_has_no_scores(lora_model, make_look):
     assert lora_model.score([]) == []
 
 
+def test_a_prompt_longer_than_the_model_reads(lora_model, make_look):
+    with pytest.raises(
+        ModelError, match=r"v: the prompt has \d+ tokens and hawkeye-tiny reads at most 2048: ask something"
+    ):
+        lora_model.score([make_look("the dog " * 1000)])
+
+
 def test_a_long_option_must_fit_into_the_limit(build, make_look, teach):
     """A grounding reply is cut after 20 tokens, as in the reference; one to a question has 100."""
     model = build()

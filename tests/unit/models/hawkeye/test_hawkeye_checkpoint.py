@@ -20,6 +20,7 @@ from hawkeye.models.hawkeye.convert import convert
 from hawkeye.models.hawkeye.folder import CONFIG_FILE, save_folder
 from hawkeye.models.hawkeye.language import quantize
 from hawkeye.models.hawkeye.load import load_7b, load_folder
+from hawkeye.models.hawkeye.model import HawkEye
 from hawkeye.models.hawkeye.published import describe_weights
 from hawkeye.models.hawkeye.tensors import read_tensors, write_tensors
 
@@ -222,8 +223,6 @@ def test_presets_are_what_the_files_say(golden):
     told = json.loads((golden / "model" / "tiny_config.json").read_text())["state_dict"]
     shapes = {rename(name): tuple(shape) for name, (_, shape) in told.items() if rename(name)}
     with torch.device("meta"):
-        from hawkeye.models.hawkeye.model import HawkEye
-
         assert plain_shapes(HawkEye(tiny(), lora=False)) == shapes
 
 
@@ -406,6 +405,18 @@ def test_quantizing_without_the_package_says_how_to_get_it(build):
         pytest.skip("bitsandbytes is installed")
     with pytest.raises(MissingDependency, match="pip install bitsandbytes"):
         quantize(build().language, "8bit")
+
+
+@pytest.mark.parametrize("kind", ["8bit", "4bit"])
+def test_quantized_answers_are_near(tokenizers, tmp_path, make_look, kind):
+    pytest.importorskip("bitsandbytes")
+    language = tiny().language.model_copy(update={"width": 128, "mlp_width": 256})  # its kernels want multiples of 32
+    save_folder(HawkEye.fresh(tiny(language=language), tokenizers), tmp_path)
+    exact = load_folder(tmp_path, device="cpu").score([make_look()])[0]
+    model = load_folder(tmp_path, device="cpu", quantize=kind)
+    assert "bit" in type(model.language.model.layers[0].mlp.up_proj).__name__
+    assert model.score([make_look()])[0] == pytest.approx(exact, abs=1.0)
+    assert len(model.generate([make_look()], 3)) == 1
 
 
 def test_describe_weights(layout, tmp_path, golden):
