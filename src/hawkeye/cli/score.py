@@ -13,11 +13,14 @@ from hawkeye.errors import ConfigError
 
 def command(
     predictions: Annotated[
-        Path, typer.Argument(help="A predictions file of any known format, or the folder of a run.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="A predictions file of any known format, or a run's folder. Left out: reference points only."
+        ),
+    ] = None,
     annotations: Annotated[
         list[Path], typer.Option("--annotations", "-a", help="Official file or folder; may be repeated.")
-    ],
+    ] = ...,  # pyright: ignore[reportArgumentType]
     dataset: Annotated[str | None, typer.Option(help="Data set; told by the file if not given.")] = None,
     option: Annotated[
         list[str], typer.Option("--option", "-o", help="KEY=VALUE for the reader, such as split=val_1.")
@@ -33,13 +36,16 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON object here.")] = None,
 ) -> None:
     """Score predictions against the official annotations, with error bars and reference points."""
-    from hawkeye.eval.scoring import load_examples, score_examples
-    from hawkeye.eval.tables import score_markdown
+    from hawkeye.eval.scoring import load_examples, reference_points, score_examples
+    from hawkeye.eval.tables import score_markdown, score_table
     from hawkeye.records import atomic_write
 
     options = parse_options(option)
     loaded = load_examples(annotations if len(annotations) > 1 else annotations[0], dataset, options)
     trained = load_examples(train, loaded.name, options | {"split": "train"}).examples if train else ()
+    if predictions is None:
+        typer.echo(score_table(loaded.name, reference_points(loaded, max_turns, trained, seed)))
+        return
     score = score_examples(loaded, predictions, convention, max_turns=max_turns, train=trained, draws=draws, seed=seed)
     if as_json:
         typer.echo(json.dumps(score.to_dict(), ensure_ascii=False, allow_nan=False))

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import multiprocessing
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -65,6 +66,11 @@ class DecodeWorkers:
         """Open ``path`` in the worker that has least to do, and begin with what ``plan`` says will be read."""
         worker = min(self._workers, key=lambda w: w.pending)
         return worker.submit(_open, worker, path, plan)
+
+    @property
+    def busy(self) -> float:
+        """Seconds that all workers together have been at work."""
+        return sum(worker.busy for worker in self._workers)
 
     def close(self) -> None:
         for worker in self._workers:
@@ -142,6 +148,7 @@ class _Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"hawkeye-worker-{next(self._names)}")
         self._lock = threading.Lock()
         self.pending = 0
+        self.busy = 0.0  # seconds with an order at work, for benchmarks
         self._start()
 
     def _start(self) -> None:
@@ -154,9 +161,16 @@ class _Worker:
 
     def submit(self, function: Any, *arguments: Any) -> Future[Any]:
         self._count(1)
-        future = self._thread.submit(function, *arguments)
+        future = self._thread.submit(self._timed, function, *arguments)
         future.add_done_callback(lambda _: self._count(-1))
         return future
+
+    def _timed(self, function: Any, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            self.busy += time.perf_counter() - began
 
     def _count(self, change: int) -> None:
         with self._lock:

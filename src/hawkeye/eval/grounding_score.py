@@ -29,7 +29,7 @@ from hawkeye.eval.oracle import as_numbers, windows_after
 from hawkeye.eval.predictions import Predicted, Predictions
 from hawkeye.eval.references import references
 from hawkeye.eval.replies import read_option
-from hawkeye.eval.score import Columns, Score, groups_of, plain_row
+from hawkeye.eval.score import Columns, Score, ScoreRow, groups_of, plain_row
 from hawkeye.records import GroundingExample
 
 TOP = 5
@@ -194,11 +194,22 @@ def _counts(examples: Sequence[GroundingExample], matched: Matched, arrays: Arra
     }
 
 
-def _references(arrays: Arrays, turns: int, train: Sequence[GroundingExample], seed: int) -> list:
-    known = ~np.isnan(arrays.durations)
+def _references(arrays: Arrays, turns: int, train: Sequence[GroundingExample], seed: int) -> list[ScoreRow]:
+    return reference_rows(arrays.gold, arrays.durations, turns, train, seed, arrays.convention.strict)
+
+
+def reference_rows(
+    gold: np.ndarray,
+    durations: np.ndarray,
+    turns: int,
+    train: Sequence[GroundingExample] = (),
+    seed: int = 0,
+    strict: bool = False,
+) -> list[ScoreRow]:
+    """The reference points for true spans (N, G, 2) seconds; rows of unknown duration (NaN) are left out."""
+    known = ~np.isnan(durations)
     if not known.any():
         return []
     shares = [(s.start / e.duration, s.end / e.duration) for e in train if e.duration for s in e.spans]
-    rows = references(arrays.gold[known], arrays.durations[known], turns, np.array(shares) if shares else None, seed)
-    count = int(known.sum())
-    return [plain_row(row.name, count, row.metrics(arrays.convention.strict), row.about) for row in rows]
+    rows = references(gold[known], durations[known], turns, np.array(shares) if shares else None, seed)
+    return [plain_row(row.name, int(known.sum()), row.metrics(strict), row.about) for row in rows]

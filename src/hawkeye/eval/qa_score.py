@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hawkeye.choices import option_lines
+from hawkeye.choices import letter
 from hawkeye.errors import AnnotationError
 from hawkeye.eval.bootstrap import DRAWS
 from hawkeye.eval.matching import match
 from hawkeye.eval.predictions import Predicted, Predictions
 from hawkeye.eval.replies import read_option
-from hawkeye.eval.score import Columns, Score, groups_of, plain_row
+from hawkeye.eval.score import Columns, Score, ScoreRow, groups_of, plain_row
 from hawkeye.records import QAExample
 
 
@@ -47,7 +47,6 @@ def score_qa(examples: Sequence[QAExample], predictions: Predictions, *, draws: 
     sections = columns.finish()
     by_task = sections["by task"]
     mean = sum(row.metrics["accuracy"].value for row in by_task) / len(by_task)
-    chance = np.array([1 / len(e.options) if e.options else 0.0 for e, _ in pairs])
     answered = [row for row in matched.rows if row is not None]
     return Score(
         kind="qa",
@@ -69,19 +68,20 @@ def score_qa(examples: Sequence[QAExample], predictions: Predictions, *, draws: 
         },
         overall=sections.pop("overall")[0],
         sections={**sections, "summary": [plain_row("mean of tasks", len(by_task), {"accuracy": mean})]},
-        references=[
-            plain_row("random", len(pairs), {"accuracy": float(chance.mean())}, "one over the number of options"),
-            plain_row("first option", len(pairs), {"accuracy": float(np.mean([e.answer == 0 for e, _ in pairs]))}),
-            _most_frequent(pairs),
-        ],
+        references=reference_rows([example for example, _ in pairs]),
     )
 
 
-def _most_frequent(pairs: Sequence[tuple[QAExample, Predicted | None]]):
-    answers = np.array([e.answer for e, _ in pairs])
+def reference_rows(examples: Sequence[QAExample]) -> list[ScoreRow]:
+    """What needs no model, for questions with answers: chance, always the first option, always the most frequent one."""
+    answers = np.array([example.answer for example in examples])
+    chance = np.array([1 / len(example.options) if example.options else 0.0 for example in examples])
     places, counts = np.unique(answers, return_counts=True)
     best = int(counts.argmax())
-    line = option_lines([""] * (int(places[best]) + 1))[-1].strip()
-    return plain_row(
-        "most frequent option", len(pairs), {"accuracy": float(counts[best] / len(pairs))}, f"always {line}"
-    )
+    about = f"always ({letter(int(places[best]))})"
+    rows = {
+        "random": (chance.mean(), "one over the number of options"),
+        "first option": ((answers == 0).mean(), "always (A)"),
+        "most frequent option": (counts[best] / len(answers), about),
+    }
+    return [plain_row(name, len(answers), {"accuracy": float(v)}, about) for name, (v, about) in rows.items()]

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hawkeye.datasets.registry import LoadedDataset, load_dataset
 from hawkeye.errors import ConfigError
+from hawkeye.eval import grounding_score, qa_score
 from hawkeye.eval.bootstrap import DRAWS
 from hawkeye.eval.conventions import Convention, find_convention
-from hawkeye.eval.grounding_score import score_grounding
 from hawkeye.eval.guess import guess_dataset
+from hawkeye.eval.metrics import pack_spans
 from hawkeye.eval.predictions import read_predictions
-from hawkeye.eval.qa_score import score_qa
-from hawkeye.eval.score import Score
+from hawkeye.eval.score import Score, ScoreRow
 
 
 def load_examples(
@@ -38,8 +40,26 @@ def score_examples(
     """Score a predictions file (or the folder of a run) on loaded annotations. Raises AnnotationError, ConfigError."""
     rule = find_convention(convention) if isinstance(convention, str) else convention
     rows = read_predictions(predictions)
+    how: dict[str, Any] = {"draws": draws, "seed": seed}
     if loaded.kind == "grounding":
-        return score_grounding(loaded.examples, rows, rule, max_turns=max_turns, train=train, draws=draws, seed=seed)
+        return grounding_score.score_grounding(loaded.examples, rows, rule, max_turns=max_turns, train=train, **how)
     if loaded.kind == "qa":
-        return score_qa(loaded.examples, rows, draws=draws, seed=seed)
+        return qa_score.score_qa(loaded.examples, rows, **how)
     raise ConfigError(f"data set {loaded.name} holds {loaded.kind} items: there is nothing to score")
+
+
+def reference_points(
+    loaded: LoadedDataset, max_turns: int | None = None, train: Sequence[Any] = (), seed: int = 0
+) -> list[ScoreRow]:
+    """What can be said of a data set before any model has run. Raises ConfigError if nothing can."""
+    if loaded.kind == "grounding":
+        examples = [example for example in loaded.examples if example.spans]
+        durations = np.array([example.duration or np.nan for example in examples], dtype=float)
+        gold = pack_spans([example.spans for example in examples])
+        rows = grounding_score.reference_rows(gold, durations, max_turns or 4, train, seed) if examples else []
+    else:
+        answered = [example for example in loaded.examples if getattr(example, "answer", None) is not None]
+        rows = qa_score.reference_rows(answered) if answered else []
+    if not rows:
+        raise ConfigError(f"{loaded.name}: no true spans with durations and no answers: there are no reference points")
+    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,15 +55,6 @@ TASKS: dict[str, EvalTask] = {
         EvalTask(name="star", dataset="star", about="STAR: situated questions with four options"),
     )
 }
-
-
-def find_task(name: str) -> EvalTask:
-    """Raises ConfigError with the nearest known name."""
-    if name in TASKS:
-        return TASKS[name]
-    near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known tasks: {', '.join(TASKS)}"
-    raise ConfigError(f"task {name!r} is unknown: {hint} For one of your own give --task-file")
 
 
 def read_task(path: Path | None) -> EvalTask:
