@@ -28,6 +28,7 @@ def build_model(config: TrainConfig, device: torch.device) -> tuple[HawkEye, fro
     settings, tokenizers = settings_of(config)
     if wanted.start in PRESETS:
         model = HawkEye.fresh(settings, tokenizers, seed_for(config.seed, "weights"))
+        _scale_matrices(model, wanted.weight_scale)
     else:
         # Fully trained weights have no use for adapters beside them.
         adapters = "merge" if wanted.language == "full" else "keep"
@@ -40,7 +41,8 @@ def build_model(config: TrainConfig, device: torch.device) -> tuple[HawkEye, fro
             more = extended_tokenizers(tokenizers, words, folder, settings.qformer.vocab_size)
             grow(model, more, torch.Generator().manual_seed(seed_for(config.seed, "new tokens")))
         undecayed = train_new_rows(model, words)
-    model.set_gradient_checkpointing(wanted.gradient_checkpointing)
+    if wanted.gradient_checkpointing:
+        model.set_gradient_checkpointing(True)
     if wanted.compile:
         # Part by part: the whole has steps whose shapes depend on the data.
         for part in (model.vision, model.qformer, *model.language.model.layers):
@@ -84,6 +86,14 @@ def settings_of(config: TrainConfig) -> tuple[HawkEyeConfig, Tokenizers]:
     settings = HawkEyeConfig.from_dict(lay_over(lay_over(preset.model_dump(), rows), changes), "model.settings")
     check_tokenizers(settings, tokenizers)
     return settings, tokenizers
+
+
+@torch.no_grad()
+def _scale_matrices(model: HawkEye, scale: float) -> None:
+    """Random weights are made for wide layers. Embeddings, query tokens and adapters stay as they are."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and not any(part in name for part in ("embed", "query_tokens", "lora_")):
+            parameter.mul_(scale)
 
 
 def new_words(config: TrainConfig) -> list[str]:

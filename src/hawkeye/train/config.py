@@ -20,6 +20,7 @@ class ModelConfig(Config):
     start: str  # a converted folder (hawkeye convert), or a preset's name for random weights
     tokenizers: Path | None = None  # folder with the tokenizers' files, for a preset
     settings: dict[str, Any] = Field(default_factory=dict)  # laid over the model's own, such as language.lora.rank
+    weight_scale: float = Field(default=1.0, gt=0)  # of a preset's random matrices; narrow models want more than 1
     train_vision: bool = False
     train_qformer: bool = True
     language: Literal["lora", "full", "frozen"] = "lora"
@@ -43,6 +44,7 @@ class DataConfig(Config):
     )
     bucket: bool = True  # batches of texts of like length
     workers: int = Field(default=2, ge=0)
+    cache_gib: float = Field(default=0.0, ge=0)  # of decoded small videos, in each worker
     max_replacements: int = Field(default=10, ge=0)  # tries to replace an unreadable item before the run stops
 
     @model_validator(mode="after")

@@ -116,7 +116,7 @@ def crop_for_numbers(
     if not rules.random:
         return Crop(room, inside)
     _require_length(inside, span, context)
-    most = num_frames // 2 if rules.max_frames is None else rules.max_frames
+    most = max(1, num_frames // 2) if rules.max_frames is None else rules.max_frames
     longest = math.inf if rules.min_frames == 0 else inside.length / (rules.min_frames / num_frames)
     shortest = inside.length / (most / num_frames)
     length = rng.uniform(min(shortest, room.length), min(longest, room.length))

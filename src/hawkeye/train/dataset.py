@@ -20,6 +20,7 @@ from hawkeye.errors import VideoError
 from hawkeye.records import InstructionExample
 from hawkeye.runtime import seed_for
 from hawkeye.train.config import TrainConfig
+from hawkeye.train.frame_cache import FrameCache
 from hawkeye.train.mixture import Entry
 from hawkeye.train.representations import Drawn, Layout, draw
 from hawkeye.train.sources import Source
@@ -57,6 +58,7 @@ class TrainingSet(Dataset[Item]):
         layout: Layout = "training",
         augmented: bool = True,
         max_replacements: int = 10,
+        cache_gib: float = 0.0,
     ) -> None:
         self.sources = sources
         self.seed = seed
@@ -67,6 +69,9 @@ class TrainingSet(Dataset[Item]):
         self.layout: Layout = layout
         self.augmented = augmented
         self.max_replacements = max_replacements
+        # Never below the size asked for, even by the smallest crop, and no needless work on large videos.
+        self.short_side = 2 * image_size
+        self.cache = FrameCache(cache_gib * 2**30, self.short_side)
 
     @classmethod
     def of(cls, config: TrainConfig, sources: Sequence[Source], image_size: int) -> TrainingSet:
@@ -81,6 +86,7 @@ class TrainingSet(Dataset[Item]):
             data.layout,
             data.augment,
             data.max_replacements,
+            data.cache_gib,
         )
 
     def __getitem__(self, entry: Entry) -> Item:
@@ -104,7 +110,7 @@ class TrainingSet(Dataset[Item]):
     def _make(self, number: int, index: int, rng: random.Random) -> Item:
         source = self.sources[number]
         example, config = source.examples[index], source.config
-        with opened(source, index) as reader:
+        with self._reader(source, index) as reader:
             if example.duration is None:
                 example = replace(example, duration=reader.info.duration)
             drawn = draw(
@@ -117,6 +123,16 @@ class TrainingSet(Dataset[Item]):
         said = drawn.conversation(told, example.kind, self.layout)
         return Item(example.id, number, shown, said.text, said.instruction, drawn)
 
+    @contextmanager
+    def _reader(self, source: Source, index: int) -> Iterator[VideoReader]:
+        key = source.path(index) if source.members is None else source.members[index]
+        kept = self.cache.get(key)
+        if kept is not None:
+            yield kept
+            return
+        with opened(source, index) as reader:
+            yield self.cache.keep(key, reader)
+
     def _frames(
         self, reader: VideoReader, drawn: Drawn, example: InstructionExample, rng: random.Random
     ) -> tuple[list[float], torch.Tensor]:
@@ -127,8 +143,7 @@ class TrainingSet(Dataset[Item]):
         first, _ = clip_range(drawn.window, info.fps, info.num_frames)
         # At a variable rate the frame on screen at that time is meant, as at inference.
         shown = indices_at(reader, [index / info.fps for index in indices])
-        # Never below the size asked for, even by the smallest crop, and no needless work on large videos.
-        return [(index - first) / info.fps for index in indices], reader.read(shown, 2 * self.image_size).pixels
+        return [(index - first) / info.fps for index in indices], reader.read(shown, self.short_side).pixels
 
 
 def augment(pixels: torch.Tensor, size: int, rng: random.Random) -> torch.Tensor:

@@ -162,7 +162,7 @@ class Run:
         kept = self.config.model_dump(
             mode="json", exclude={"output", "device", "resume", "checkpoint", "evaluation", "log"}
         )
-        for key in ("root", "workers"):
+        for key in ("root", "workers", "cache_gib"):
             kept["data"].pop(key)
         kept["data"]["sources"] = {
             source.config.name: {

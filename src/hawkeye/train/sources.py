@@ -5,9 +5,10 @@ Annotations only. Videos are resolved here by name, and opened elsewhere.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from hawkeye.errors import AnnotationError, ConfigError
 from hawkeye.records import GroundingExample, InstructionExample, read_json
 from hawkeye.spans import Span
 from hawkeye.train.crops import CropRules
-from hawkeye.train.representations import Representation, Task, Templates
+from hawkeye.train.representations import Representation, Task, Templates, draw
 from hawkeye.train.shards import Member, ShardIndex, open_shards
 
 
@@ -76,17 +77,23 @@ class Source:
         return "image" if self.examples[0].kind == "image" else "video"
 
     def text_lengths(self) -> list[int]:
-        """Characters of each example's text: what batches of like length are made by."""
-        return [
-            len(example.extra.get("query", ""))
-            + sum(len(str(turn.get(k, ""))) for turn in example.rounds for k in "iqa")
-            for example in self.examples
-        ]
+        """About how many characters each example's text will have: what batches of like length are made by."""
+        first, rules, method = self.examples[0], self.config.crops, self.config.representation
+        known = replace(first, duration=first.duration or first.span.end) if first.span else first
+        drawn = draw(known, method, rules, 1, random.Random(0), self.config.task, self.templates)
+        # What is said around the example's own words is the same for all of a source.
+        around = len(drawn.conversation(None).text) - _own_length(first)
+        return [around + _own_length(example) for example in self.examples]
 
     def path(self, index: int) -> Path:
         """Raises VideoError that names the places looked at."""
         assert self.config.videos is not None
         return resolve_video(self.examples[index], self.config.videos)
+
+
+def _own_length(example: InstructionExample) -> int:
+    own = sum(len(str(turn.get(key, ""))) for turn in example.rounds for key in "qa")
+    return own + len(example.extra.get("query", ""))
 
 
 def load_source(config: SourceConfig, seed: int, root: Path = Path()) -> Source:
@@ -109,8 +116,6 @@ def load_source(config: SourceConfig, seed: int, root: Path = Path()) -> Source:
         examples = [_instruction(e) if isinstance(e, GroundingExample) else e for e in loaded.examples]
     usable = [i for i, example in enumerate(examples) if _fits(example, config, dropped)]
     if config.limit is not None and config.limit < len(usable):
-        import random
-
         # The same subset on every rank, whatever its number (quirk 19).
         usable = sorted(random.Random(f"{seed}\n{config.name}").sample(usable, config.limit))
     if not usable:

@@ -72,6 +72,12 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(root / "annotations/activitynet_captions/train_modified.json", videos)
     write_json(root / "annotations/activitynet_captions/val_1.json", videos)
 
+    toy = [
+        {"video": f"charades/{name}.mp4", "query": f"shape {n}", "span": span, "duration": float(SECONDS)}
+        for n, (name, span) in enumerate(zip(NAMES, spans, strict=True))
+    ]
+    (root / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in toy))
+
     choices = [["middle", "(A) In the middle of the video."], ["end", "(B) At the end of the video."]]
     choices += [["throughout", "(C) Throughout the entire video."], ["beginning", "(D) At the beginning of the video."]]
     where = [[name, text[4:]] for name, text in choices]
