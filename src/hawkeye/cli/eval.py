@@ -19,8 +19,18 @@ from hawkeye.eval.blocks import Shard
 from hawkeye.eval.mini import TASK as MINI
 from hawkeye.eval.mini import make_mini
 from hawkeye.eval.runner import RunSettings
+from hawkeye.eval.score import NOTHING_TO_SCORE
 from hawkeye.eval.scoring import load_examples
-from hawkeye.eval.session import ModelChoice, Session, evaluate, prepare, read_annotations, score_run, write_score
+from hawkeye.eval.session import (
+    ModelChoice,
+    Session,
+    evaluate,
+    has_truth,
+    prepare,
+    read_annotations,
+    score_run,
+    write_score,
+)
 from hawkeye.eval.tables import score_markdown
 from hawkeye.eval.tasks import TASKS, EvalTask, adjusted, read_task
 from hawkeye.models.base import DEFAULT_MODEL
@@ -182,6 +192,9 @@ def _run(
     trained = load_examples(train, task.dataset, {**task.options, "split": "train"}).examples if train else ()
     session = prepare(task, loaded, asked.load(), seed, batch_size)
     _evaluate(session, task.videos, out, settings)
+    if not has_truth(loaded):
+        say(f"{task.name}: the annotations hold no truth, {NOTHING_TO_SCORE}")
+        return
     score = score_run(session, out, settings, train=trained, draws=draws)
     if with_default and asked.model not in (None, DEFAULT_MODEL):
         default = prepare(task, loaded, Asked(None, None, asked.device, "auto", "best").load(), seed, batch_size)

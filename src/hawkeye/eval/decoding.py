@@ -28,7 +28,7 @@ from hawkeye.spans import Span
 from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
 
 Read = tuple[list[int], int | None]  # frame numbers and short side, as `VideoReader.read` takes them
-AHEAD_FRAMES = 512  # decoded frames that may wait for the model, for each video
+AHEAD_FRAMES = 128  # decoded frames that may wait for the model, for each video
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hawkeye.errors import AnnotationError
 from hawkeye.eval import bins
 from hawkeye.eval.bootstrap import DRAWS
 from hawkeye.eval.conventions import Convention
@@ -29,7 +30,7 @@ from hawkeye.eval.oracle import as_numbers, windows_after
 from hawkeye.eval.predictions import Predicted, Predictions
 from hawkeye.eval.references import references
 from hawkeye.eval.replies import read_option
-from hawkeye.eval.score import Columns, Score, ScoreRow, groups_of, plain_row
+from hawkeye.eval.score import NOTHING_TO_SCORE, Columns, Score, ScoreRow, groups_of, plain_row
 from hawkeye.records import GroundingExample
 
 TOP = 5
@@ -107,8 +108,12 @@ def score_grounding(
 
     Raises AnnotationError if no prediction belongs to an example.
     """
+    if not any(example.spans for example in examples):
+        raise AnnotationError(f"the annotations hold no true spans, {NOTHING_TO_SCORE}")
     matched = match(examples, predictions)
     arrays = arrays_of(examples, matched, convention)
+    if not arrays.examples:
+        raise AnnotationError(f"convention {convention.name} leaves out all {len(examples)} examples: every one failed")
     columns = Columns(groups_of(arrays.examples), draws, seed)
     ious = arrays.ious
     columns.add("overall", "all", _overall(arrays, ious))

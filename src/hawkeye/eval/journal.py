@@ -6,6 +6,7 @@ A torn last line is cut off when the file is opened again; what stands before it
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,9 +98,22 @@ def open_for_rows(path: Path) -> int:
 
 
 def write_row(file: int, row: dict[str, Any]) -> None:
-    data = (to_json(row) + "\n").encode()
+    """Numbers that JSON can't hold (minus infinity for an impossible option) are written as null."""
+    try:
+        line = to_json(row)
+    except ValueError:
+        line = to_json(_finite(row))
+    data = (line + "\n").encode()
     while data:
         data = data[os.write(file, data) :]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cut_torn_line(file: int) -> None:

