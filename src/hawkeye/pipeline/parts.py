@@ -7,7 +7,7 @@ by name; names that are not listed here are looked up among the package's models
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -54,15 +54,6 @@ class ModelCaptioner:
         return Look("", window.end, window, frames, self._prompt, prompt)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the stages need that is heavy; ``scorer`` is the embedder itself unless another is asked for."""
-
-    embedder: FrameTextModel
-    captioner: Captioner
-    scorer: FrameTextModel
-
-
 def load_embedder(config: InternVidGConfig) -> FrameTextModel:
     return _frame_text_model(config.similarity.embedder, config.similarity.weights, config.device)
 
@@ -77,14 +68,8 @@ def load_captioner(config: InternVidGConfig) -> Captioner:
     if captions.captioner in CAPTIONERS:
         return _load(CAPTIONERS[captions.captioner], captions.weights, config.device, captions)
     _known("captions.captioner", captions.captioner, CAPTIONERS)
-    model = load_model(captions.captioner, captions.weights, config.device)
+    model = _registry_model(captions.captioner, captions.weights, config.device)
     return ModelCaptioner(model, captions.prompt, captions.max_new_tokens)
-
-
-def load_parts(config: InternVidGConfig) -> Parts:
-    """Raises ConfigError, MissingDependency, CheckpointError."""
-    embedder = load_embedder(config)
-    return Parts(embedder, load_captioner(config), load_scorer(config) if has_own_scorer(config) else embedder)
 
 
 def has_own_scorer(config: InternVidGConfig) -> bool:
@@ -104,12 +89,18 @@ def _frame_text_model(name: str, weights: str | None, device: str) -> FrameTextM
     if name in FRAME_TEXT_MODELS:
         return _load(FRAME_TEXT_MODELS[name], weights, device)
     _known("embedder or scorer", name, FRAME_TEXT_MODELS)
-    model = load_model(name, weights, device)
+    model = _registry_model(name, weights, device)
     if not isinstance(model, FrameTextModel):
         raise ConfigError(
             f"model {name!r} does not compare single frames: use {', '.join(FRAME_TEXT_MODELS)} or similarity"
         )
     return model
+
+
+@cache
+def _registry_model(name: str, weights: str | None, device: str) -> Any:
+    """One copy in a process, whatever parts it plays."""
+    return load_model(name, weights, device)
 
 
 def _known(setting: str, name: str, listed: dict[str, str]) -> None:

@@ -5,6 +5,8 @@ The steps are those of `work`; only where they run differs. Videos must lie unde
 
 from __future__ import annotations
 
+import logging
+import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from hawkeye.pipeline.work import VideoWork
 from hawkeye.pipeline.worker import Worker, single_threaded
 from hawkeye.runtime import require
 
-WORKS_PER_BLOCK = 4
+MAX_BLOCKS = 10_000
 
 
 def run_ray(works: Iterable[VideoWork], config: InternVidGConfig, num_workers: int) -> Iterator[VideoWork]:
@@ -23,15 +25,15 @@ def run_ray(works: Iterable[VideoWork], config: InternVidGConfig, num_workers: i
     """
     ray = require("ray", "ray")
     data = require("ray.data", "ray")
-    listed = list(works)
-    if not listed:
+    rows = [_pack(work) for work in works]
+    if not rows:
         return
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
     data.DataContext.get_current().enable_progress_bars = False
     num_gpus = int(ray.cluster_resources().get("GPU", 0)) if config.device in ("auto", "cuda") else 0
-    num_blocks = max(1, len(listed) // WORKS_PER_BLOCK)
-    scanned = data.from_items([{"work": work} for work in listed], override_num_blocks=num_blocks).map(
+    # A row a block, so that a row is handed on as soon as it is done.
+    scanned = data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS)).map(
         _Scanner, fn_constructor_args=(config,), compute=_pool(data, num_workers), num_cpus=1
     )
     looked = scanned.map(
@@ -42,7 +44,16 @@ def run_ray(works: Iterable[VideoWork], config: InternVidGConfig, num_workers: i
         num_gpus=1 if num_gpus else 0,
     )
     for row in looked.iter_rows():
-        yield row["work"]
+        yield _unpack(row)
+
+
+def _pack(work: VideoWork) -> dict[str, bytes]:
+    """A work as an Arrow value."""
+    return {"work": pickle.dumps(work)}
+
+
+def _unpack(row: dict[str, bytes]) -> VideoWork:
+    return pickle.loads(row["work"])
 
 
 def _pool(data: Any, size: int) -> Any:
@@ -58,10 +69,10 @@ class _Stage:
 
 
 class _Scanner(_Stage):
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"work": self.worker.scan(row["work"])}
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        return _pack(self.worker.scan(_unpack(row)))
 
 
 class _Looker(_Stage):
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"work": self.worker.look(row["work"])}
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        return _pack(self.worker.look(_unpack(row)))
