@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,14 +21,18 @@ from hawkeye.models.hawkeye.tensors import read_tensors, write_tensors
 from hawkeye.models.hawkeye.tokenizers import (
     JSON_FILE,
     SENTENCEPIECE_FILE,
+    WORDPIECE_FILE,
     JSONTokenizer,
     SentencePieceTokenizer,
     WordPieceTokenizer,
 )
+from hawkeye.records import read_json
 
 PART_BYTES = 1 << 29
+VICUNA_ROWS = 32001  # of vicuna v0, the last of which is cut off (quirk M8)
 # transformers' name of a LLaMA setting -> ours
 LLAMA_SETTINGS = {
+    "vocab_size": "vocab_size",
     "hidden_size": "width",
     "intermediate_size": "mlp_width",
     "num_hidden_layers": "num_layers",
@@ -53,9 +56,10 @@ def convert(
 ) -> tuple[LoadReport, list[str]]:
     """Write ``out`` from ``sources``: weight files, a LLaMA folder, or a folder with the published layout; later ones win.
 
-    ``config``: the model's settings, by default the paper's with the sizes of the LLaMA folder. ``dtype`` None keeps each
-    tensor's number type. ``fresh``: parts that may be missing and get initial values (`checkpoint.FRESH_PARTS`). ``ignore``:
-    patterns of tensors to leave out. Returns the report, and warnings. Raises CheckpointError, ConfigError.
+    ``config``: the model's settings, by default the paper's with the sizes of the LLaMA folder, or a converted folder's own.
+    ``dtype`` None keeps each tensor's number type. ``fresh``: parts that may be missing and get initial values
+    (`checkpoint.FRESH_PARTS`). ``ignore``: patterns of tensors to leave out. Returns the report, and warnings. Raises
+    CheckpointError, ConfigError.
     """
     out = Path(out)
     if (out / CONFIG_FILE).exists():
@@ -91,18 +95,23 @@ def _expand(sources: Sequence[str | Path]) -> list[Path]:
 
 
 def _settings(bases: Sequence[Path]) -> HawkEyeConfig:
-    """The paper's settings, with the sizes that the LLaMA folder tells."""
+    """The paper's settings, with the sizes that the LLaMA folder tells; those of a folder that is converted already."""
     values: dict[str, Any] = {}
     for base in bases:
-        path = base / "config.json"
+        path = base / CONFIG_FILE
         if path.is_file():
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_json(path)
+            if "vision" in told:
+                return HawkEyeConfig.from_dict(told, source=str(path))
             values = {ours: told[theirs] for theirs, ours in LLAMA_SETTINGS.items() if told.get(theirs) is not None}
+            if values.get("vocab_size") == VICUNA_ROWS:
+                values["vocab_size"] = VICUNA_ROWS - 1
     return HawkEyeConfig.from_dict(lay_over(hawkeye_7b().model_dump(), {"language": values}), source="config.json")
 
 
 def _tokenizers(bases: Sequence[Path], bert_vocab: str | Path | None) -> Tokenizers:
-    words = WordPieceTokenizer(bert_vocab or published.bert_words())
+    own = [base / WORDPIECE_FILE for base in bases if (base / WORDPIECE_FILE).is_file()]
+    words = WordPieceTokenizer(bert_vocab or next(iter(own), published.bert_words()))
     for base in bases:
         if (base / SENTENCEPIECE_FILE).is_file():
             return Tokenizers(SentencePieceTokenizer(base / SENTENCEPIECE_FILE), words)

@@ -16,6 +16,7 @@ from hawkeye.errors import CheckpointError, ConfigError, MissingDependency
 from hawkeye.models.hawkeye import placement, published
 from hawkeye.models.hawkeye.checkpoint import allow_fresh, collect, plain_shapes, rename
 from hawkeye.models.hawkeye.config import PRESETS, HawkEyeConfig, tiny
+from hawkeye.models.hawkeye.convert import _settings as from_llama_folder
 from hawkeye.models.hawkeye.convert import convert
 from hawkeye.models.hawkeye.folder import CONFIG_FILE, save_folder
 from hawkeye.models.hawkeye.language import quantize
@@ -458,3 +459,11 @@ def test_bert_words_come_with_the_installation():
     tokenizer = WordPieceTokenizer(published.bert_words())
     assert tokenizer.vocab_size == 30522
     assert tokenizer.encode("the dog", 64) == [101, 1996, 3899, 102]
+
+
+def test_sizes_come_from_the_language_models_own_settings(layout, golden):
+    base = layout / "vicuna-7b-v0"
+    write_llama(base, golden, vocab_size=32001, num_key_value_heads=2)
+    language = from_llama_folder([base]).language
+    assert (language.vocab_size, language.width, language.num_layers, language.num_kv_heads) == (32000, 64, 2, 2)
+    assert from_llama_folder([]).language == PRESETS["hawkeye-7b"]().language

@@ -37,7 +37,9 @@ def test_eos_is_silent_and_a_bos_inside_a_reply_joins_nothing(tokenizers):
     ids = tokenizer.encode("At the end")
     assert tokenizer.decode([*ids, tokenizer.eos]) == "At the end"
     assert tokenizer.decode([*ids[:2], tokenizer.bos, *ids[2:]]) != "At the end"
-    assert tokenizer.decode([*ids, 31999]) == "At the end ⁇ "  # a model may have more rows than the tokenizer has pieces
+    assert (
+        tokenizer.decode([*ids, 31999]) == "At the end ⁇ "
+    )  # a model may have more rows than the tokenizer has pieces
 
 
 def test_stop_sequences(tokenizers):
