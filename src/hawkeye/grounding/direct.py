@@ -15,6 +15,7 @@ import numpy as np
 from hawkeye.grounding.result import ScoredSpan
 from hawkeye.grounding.shots import cut_times, shot_numbers, split_at_cuts, thumbnails
 from hawkeye.models.base import FrameTextModel
+from hawkeye.models.curves import best_stretches
 from hawkeye.spans import Span
 from hawkeye.video.reader import VideoReader, indices_at
 
@@ -108,35 +109,6 @@ def smooth_in_shots(curve: np.ndarray, shots: np.ndarray) -> np.ndarray:
     return smooth
 
 
-def best_stretches(curve: np.ndarray, lengths: np.ndarray, top_k: int) -> list[tuple[int, int]]:
-    """Up to ``top_k`` stretches ``[first, last)`` of frames that don't touch, best first.
-
-    ``lengths``: seconds that each frame stands for. Each stretch is the one with the largest area above a share of the way from
-    the mean to the highest point that is left.
-    """
-    over = curve - float(np.average(curve, weights=lengths))
-    free = np.ones(len(curve), dtype=bool)
-    found: list[tuple[int, int]] = []
-    while len(found) < top_k and free.any() and (not found or over[free].max() > 0):
-        bar = PEAK_SHARE * max(over[free].max(), 0.0)
-        first, last = _largest_sum(np.where(free, (over - bar) * lengths, -np.inf))
-        found.append((first, last))
-        free[max(first - 1, 0) : last + 1] = False
-    return found
-
-
-def _largest_sum(values: np.ndarray) -> tuple[int, int]:
-    """The stretch ``[first, last)`` of at least one value whose sum is largest; of equals the longest (Kadane)."""
-    best, result, total, first = -np.inf, (0, 1), -np.inf, 0
-    for i, value in enumerate(values):
-        if total < 0:
-            total, first = 0.0, i
-        total += value
-        if total >= best and total > -np.inf:
-            best, result = total, (first, i + 1)
-    return result
-
-
 def _answer(
     curve: np.ndarray,
     stretches: Stretches,
@@ -147,7 +119,7 @@ def _answer(
     smooth = smooth_in_shots(curve, stretches.shots)
     edges = stretches.edges
     spans: list[ScoredSpan] = []
-    for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k)):
+    for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k, PEAK_SHARE)):
         # A model that can't say how likely a peak is gives an order alone.
         score = presence(float(smooth[first:last].max())) if presence else 1 / (1 + rank)
         score = min(score, spans[-1].score) if spans else score

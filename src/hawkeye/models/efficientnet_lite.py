@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -133,10 +134,8 @@ def load_efficientnet_lite(path: Path, variant: str = "lite2") -> EfficientNetLi
     """The network with the weights of a published checkpoint file. Raises CheckpointError."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise CheckpointError(
-            f"{path}: can't be read as EfficientNet weights ({error}): reinstall its package"
-        ) from None
+    except (OSError, RuntimeError, EOFError, UnpicklingError):
+        raise CheckpointError(f"{path}: can't be read as EfficientNet weights: install its package again") from None
     network = EfficientNetLite(variant)
     try:
         network.load_state_dict(weights)

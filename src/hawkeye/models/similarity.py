@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hawkeye.choices import Choice, sub_window
+from hawkeye.choices import Choice, best_reachable, sub_window
 from hawkeye.errors import ConfigError, ModelError
 from hawkeye.models.base import Look
 from hawkeye.models.class_texts import class_names, package_folder
+from hawkeye.models.curves import best_stretches
 from hawkeye.models.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
 from hawkeye.models.frame_head import load_frame_head
 from hawkeye.models.sentence_encoder import HIDDEN, SentenceEncoder
 from hawkeye.runtime import pick_device
+from hawkeye.spans import Span
 from hawkeye.video.reader import Frames
 
 NETWORK_FILE = Path("models") / "efficientnet-lite2-9656183e.pth"
@@ -30,7 +33,11 @@ FRAMES_PER_BATCH = 8
 MAX_ASPECT = 2.5  # longer pictures are squeezed: a strip would take long and look like nothing the network knows
 # How a peak of the curve turns into a probability that the sentence is there at all (docs/default_model.md).
 FOUND_COSINE, FOUND_SLOPE = 0.30, 14.0
-CHOICE_SLOPE, THROUGHOUT_LOGIT = 2.0, 0.8
+# How a curve over a window becomes a choice.
+FLAT = 0.08  # cosine between the mean and the highest point
+WINDOW_PEAK_SHARE = 0.4  # lower than for whole videos: what a window shows is often the sentence for the most part
+LOOK_AHEAD = 3  # turns
+CHOICE_SLOPE = 10.0
 OPTION_SLOPE = 20.0
 
 
@@ -114,17 +121,25 @@ class SimilarityModel:
 def choice_logits(
     curve: Tensor, times: Sequence[float], window: tuple[float, float], choices: Sequence[Choice]
 ) -> Tensor:
-    """How much better the part that each choice names fits than the rest of the window, in standard deviations."""
-    scaled = (curve - curve.mean()) / curve.std(correction=0).clamp_min(1e-6)
-    logits = []
-    for choice in choices:
-        part = sub_window(choice, window)
-        inside = torch.tensor([part.start <= t <= part.end for t in times])
-        if choice is Choice.THROUGHOUT or not inside.any() or inside.all():
-            logits.append(torch.tensor(THROUGHOUT_LOGIT))
-        else:
-            logits.append(scaled[inside].mean() - scaled[~inside].mean())
-    return CHOICE_SLOPE * torch.stack(logits)
+    """How well each choice leads to the stretch where the curve is high: the IoU that it and a few more can reach.
+
+    A curve without a clear peak fits the whole window.
+    """
+    values = curve.double().numpy()
+    if values.max() - values.mean() < FLAT:
+        return torch.tensor([CHOICE_SLOPE * (choice is Choice.THROUGHOUT) for choice in choices], dtype=torch.float32)
+    # Each frame stands for the time up to halfway to its neighbours.
+    between = (np.array(times[1:]) + np.array(times[:-1])) / 2
+    edges = np.concatenate([[window[0]], between, [window[1]]])
+    first, last = best_stretches(values, np.diff(edges).clip(1e-6), 1, WINDOW_PEAK_SHARE)[0]
+    stretch = Span(float(edges[first]), float(edges[last]))
+    reached = [
+        Span(*window).iou(stretch)
+        if choice is Choice.THROUGHOUT
+        else best_reachable(stretch, sub_window(choice, window), LOOK_AHEAD)[0]
+        for choice in choices
+    ]
+    return CHOICE_SLOPE * torch.tensor(reached)
 
 
 def load(
