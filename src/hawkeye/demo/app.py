@@ -159,8 +159,8 @@ def _model_choice(gr: Any, models: Models, index: int = 0, label: str = "Model")
 
 def _stretch(gr: Any) -> list[Any]:
     with gr.Row():
-        start = gr.Number(label="From second", minimum=0, placeholder="start", min_width=120)
-        end = gr.Number(label="To second", minimum=0, placeholder="end", min_width=120)
+        start = gr.Number(0, label="From second", minimum=0, min_width=120)
+        end = gr.Number(0, label="To second (0: its end)", minimum=0, min_width=120)
     return [start, end]
 
 
@@ -240,7 +240,7 @@ def _add_api(gr: Any, api: Api, models: Models) -> None:
         video, model = gr.Video(label="video", sources=["upload"]), _model_choice(gr, models, label="model")
         lines, question = gr.Textbox(label="sentences, one a line"), gr.Textbox(label="question")
         options = gr.Textbox(label="options, one a line", value="")
-        start, end, evidence = gr.Number(label="start"), gr.Number(label="end"), gr.Checkbox(label="evidence")
+        start, end, evidence = gr.Number(0, label="start"), gr.Number(0, label="end"), gr.Checkbox(label="evidence")
         strategy = gr.Radio(STRATEGIES, value=AUTO, label="strategy")
         turns = gr.Slider(1, 16, value=4, step=1, label="max_turns")
         endpoint(api.ground, [video, lines, model, strategy, turns], gr.JSON(label="results"))

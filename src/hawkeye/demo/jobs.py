@@ -34,9 +34,9 @@ class Job:
         self._stop = threading.Event()
 
     @property
-    def fraction(self) -> float:
-        """0 to 1; never quite 1 while the work goes on."""
-        return min(self.done / self.expected, 0.99) if self.expected else 0.0
+    def fraction(self) -> float | None:
+        """0 to 1, never quite 1 while the work goes on; None if nobody knows."""
+        return min(self.done / self.expected, 0.99) if self.expected else None
 
     @property
     def stopped(self) -> bool:

@@ -49,7 +49,7 @@ class Page:
         if found is None:
             return
         path, results, html = found
-        yield Update(progress_html("Preparing the downloads", 0.0), html)
+        yield Update(progress_html("Preparing the downloads"), html)
         files = yield from self._watch(
             visitor, video, lambda _, job: service.write_downloads(path, results, self.uploads.new_folder(), job)
         )

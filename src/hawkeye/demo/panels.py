@@ -52,12 +52,12 @@ def message_html(words: str, kind: str = "note") -> str:
     return f'<p class="hawk-message hawk-{kind}" role="{role}">{text(words)}</p>' if words else ""
 
 
-def progress_html(words: str, fraction: float) -> str:
-    """What is going on, with a bar; ``fraction`` is 0 to 1."""
-    percent = round(100 * min(max(fraction, 0.0), 1.0))
+def progress_html(words: str, fraction: float | None = None) -> str:
+    """What is going on, with a bar; ``fraction`` is 0 to 1, None if nobody knows."""
+    value = "" if fraction is None else f' value="{100 * fraction:.0f}"'
     return (
         f'<div class="hawk-message hawk-busy" role="status"><span>{text(words)}</span>'
-        f'<progress max="100" value="{percent}" aria-label="{text(words)}">{percent} %</progress></div>'
+        f'<progress max="100"{value} aria-label="{text(words)}"></progress></div>'
     )
 
 

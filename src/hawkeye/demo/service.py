@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from hawkeye.video.cut import cut_clip
 from hawkeye.video.reader import VideoReader, open_video
 
 MAX_SENTENCES = 20
-MAX_CLIPS = 5
+MAX_CLIPS, MAX_CLIP_SECONDS = 5, 300.0  # longer stretches are left to `hawkeye ground --cut`
 AUTO = "auto"
 
 
@@ -64,6 +64,13 @@ class Models:
         self._device, self._dtype = device, dtype
         self._loaded: dict[str, Any] = {}
         self._locks = {name: threading.Lock() for name in self.offers}
+
+    @classmethod
+    def of(cls, loaded: Mapping[str, Any]) -> Models:
+        """Models of your own that are in memory already: name -> object that meets `VideoLanguageModel`."""
+        models = cls([Offer(name, name) for name in loaded])
+        models._loaded.update(loaded)
+        return models
 
     @property
     def names(self) -> list[str]:
@@ -157,7 +164,7 @@ def answer(
     model: str,
     job: Job,
 ) -> tuple[Reply, str]:
-    """A question with or without options (one a line): the reply and its HTML."""
+    """A question with or without options (one a line): the reply and its HTML. ``end``: 0 or None is the video's end."""
     asked, lines = check_question(question), check_options([line for line in options.splitlines() if line.strip()])
     with models.lock(model):
         job.phase("Loading the model")
@@ -165,7 +172,7 @@ def answer(
         with open_video(video) as reader:
             job.phase("Looking", loaded.num_frames)
             watched = WatchedReader(reader, job)
-            reply = ask(loaded, watched, asked, lines, start, end, evidence=evidence)
+            reply = ask(loaded, watched, asked, lines, start, end or None, evidence=evidence)
             job.phase("Drawing")
             proof = "" if reply.evidence is None else result_html([reply.evidence], filmstrip(watched), {}, "e")
             return reply, reply_html(reply, pictures_at(watched, reply.frame_times), proof)
@@ -181,15 +188,15 @@ def describe(
         with open_video(video) as reader:
             job.phase("Looking", loaded.num_frames)
             watched = WatchedReader(reader, job)
-            reply = caption(loaded, watched, start, end)
+            reply = caption(loaded, watched, start, end or None)
             job.phase("Drawing")
             return reply, reply_html(reply, pictures_at(watched, reply.frame_times))
 
 
 def clip(video: Path, start: float | None, end: float | None, folder: Path) -> Path:
-    """Seconds ``start`` to ``end`` as an mp4 file in ``folder``. Raises ConfigError, VideoError."""
+    """Seconds ``start`` to ``end`` (0 or None: its end) as an mp4 file in ``folder``. Raises ConfigError, VideoError."""
     with open_video(video) as reader:
-        span = check_window(reader, start, end)
+        span = check_window(reader, start, end or None)
     return cut_clip(video, span, folder / f"{video.stem}_{span.start:.1f}-{span.end:.1f}.mp4")
 
 
@@ -204,9 +211,9 @@ def write_downloads(video: Path, results: Sequence[GroundingResult], folder: Pat
         files.append(folder / f"{video.stem}.png")
         with atomic_write(files[-1], "wb") as file:
             draw_results(video, good).save(file, format="PNG")
-    for number, result in enumerate([result for result in good if result.found][:MAX_CLIPS], 1):
+    spans = dict.fromkeys(result.span for result in good if result.found and result.span != (0.0, result.duration))
+    short = [span for span in spans if span is not None and span.length <= MAX_CLIP_SECONDS]
+    for number, span in enumerate(short[:MAX_CLIPS], 1):
         job.phase(f"Cutting clip {number}")
-        assert result.span is not None
-        name = f"{video.stem}_{number:02d}_{result.span.start:.1f}-{result.span.end:.1f}.mp4"
-        files.append(cut_clip(video, result.span, folder / name))
+        files.append(clip(video, span.start, span.end, folder))
     return files

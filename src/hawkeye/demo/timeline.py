@@ -21,7 +21,7 @@ ROOM = 32.0  # per cent of the width that a bar's text needs beside it
 RULER_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
 
 STYLE = f"""
-.hawk-timeline {{ display: block; overflow: visible; font: 12px system-ui, sans-serif; }}
+.hawk-timeline {{ display: block; overflow: hidden; font: 12px system-ui, sans-serif; }}
 .hawk-timeline text {{ fill: var(--hawk-ink, {INK}); }}
 .hawk-timeline .muted {{ fill: var(--hawk-muted, {MUTED}); }}
 .hawk-timeline .query {{ font-size: 14px; font-weight: 600; }}
@@ -31,10 +31,11 @@ STYLE = f"""
 .hawk-timeline .guess {{ fill: none; stroke: {FOUND}; stroke-width: 2; stroke-dasharray: 5 4; }}
 .hawk-timeline .other {{ fill: {OTHER}; }}
 .hawk-timeline .curve {{ fill: none; stroke: var(--hawk-curve, {CURVE}); stroke-width: 2; }}
+.hawk-timeline .beside {{ paint-order: stroke; stroke: var(--hawk-track, {TRACK}); stroke-width: 3px; stroke-linejoin: round; }}
 .hawk-timeline .on-bar {{ fill: #fff; font-weight: 600; }}
 .hawk-timeline [data-start] {{ cursor: pointer; }}
 .hawk-timeline [data-start]:hover rect:last-of-type {{ filter: brightness(1.12); }}
-.hawk-timeline [data-start]:focus-visible {{ outline: 2px solid {FOUND}; outline-offset: 2px; }}
+.hawk-timeline [data-start]:focus-visible {{ outline: 2px solid {FOUND}; outline-offset: -2px; }}
 """
 
 
@@ -173,9 +174,9 @@ def _stretch(
     words = ""
     if note:
         if 100 - start - width >= ROOM:
-            place = f'x="{start + width:.2f}%" dx="6"'
+            place = f'class="beside" x="{start + width:.2f}%" dx="6"'
         elif start >= ROOM:
-            place = f'x="{start:.2f}%" dx="-6" text-anchor="end"'
+            place = f'class="beside" x="{start:.2f}%" dx="-6" text-anchor="end"'
         else:
             place = f'x="{start + width / 2:.2f}%" text-anchor="middle"' + (
                 ' class="on-bar"' if light else ' style="fill:#111"'
