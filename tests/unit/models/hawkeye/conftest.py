@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from hawkeye.choices import OPTION_TEXT, Choice, option_lines
 from hawkeye.models.base import Look
 from hawkeye.models.hawkeye.checkpoint import rename
 from hawkeye.models.hawkeye.config import tiny
 from hawkeye.models.hawkeye.conversation import Tokenizers
+from hawkeye.models.hawkeye.convert import convert
 from hawkeye.models.hawkeye.load import Options, put_together
 from hawkeye.models.hawkeye.model import HawkEye
 from hawkeye.models.hawkeye.packed import Row
@@ -154,3 +155,66 @@ def teach():
         model.language.lm_head.weight.data = (fitted + wobble).contiguous()
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def reference(golden) -> dict[str, torch.Tensor]:
+    """The tiny model under the reference's names: what its hawkeye.pth would hold, adapters included."""
+    base = load_file(golden / "model" / "tiny_state.safetensors")
+    adapters = load_file(golden / "model" / "tiny_lora_checkpoint.safetensors")
+    rest = {k: v for k, v in base.items() if not k.startswith("llama_model.")}
+    return {**rest, **{k: v for k, v in adapters.items() if "lora_" in k or "inv_freq" in k}}
+
+
+@pytest.fixture(scope="session")
+def write_llama(golden):
+    """``write_llama(folder)``: the tiny language model as transformers lays it out: 641 rows, in two files."""
+
+    def write(base: Path, kind: str = "safetensors", **settings) -> None:
+        told = json.loads((golden / "model" / "tiny_config.json").read_text())["llama"]
+        state = load_file(golden / "model" / "tiny_state.safetensors")
+        language = {k.removeprefix("llama_model."): v for k, v in state.items() if k.startswith("llama_model.")}
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            language[name] = torch.cat([language[name], torch.full((1, 64), 9.0)])
+        names = sorted(language)
+        stem, suffix = ("model", "safetensors") if kind == "safetensors" else ("pytorch_model", "bin")
+        homes = {}
+        for i, part in enumerate((names[:9], names[9:])):
+            file = f"{stem}-0000{i + 1}-of-00002.{suffix}"
+            tensors = {name: language[name].clone() for name in part}
+            save_file(tensors, base / file) if kind == "safetensors" else torch.save(tensors, base / file)
+            homes.update(dict.fromkeys(part, file))
+        (base / f"{stem}.{suffix}.index.json").write_text(json.dumps({"weight_map": homes}))
+        (base / "config.json").write_text(json.dumps({**told, **settings}))
+        (base / "tokenizer.model").write_bytes((golden / "model" / "llama_tiny.model").read_bytes())
+
+    return write
+
+
+@pytest.fixture
+def layout(tmp_path, reference, write_llama) -> Path:
+    """A folder as a user has it after fetching the published files, at tiny size."""
+    folder, base = tmp_path / "model", tmp_path / "model" / "vicuna-7b-v0"
+    base.mkdir(parents=True)
+    torch.save(reference, folder / "hawkeye.pth")
+    write_llama(base)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def convert_tiny(golden):
+    """`convert` with the tiny model's settings and vocabulary."""
+
+    def run(sources, out, **options):
+        return convert(sources, out, config=tiny(), bert_vocab=golden / "model" / "bert_vocab.txt", **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def same_answers():
+    def check(model, other, look) -> None:
+        theirs = torch.tensor(other.score([look]))
+        torch.testing.assert_close(torch.tensor(model.score([look])), theirs, atol=1e-4, rtol=1e-4)
+
+    return check
