@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: ground test lint check demo clean
+.PHONY: ground test lint check test-web demo docs clean
 
 # A stamp per set of packages, so that a second run installs nothing.
 $(VENV)/base.stamp: pyproject.toml constraints.txt
@@ -34,6 +34,13 @@ check: $(VENV)/dev.stamp  ## the tests alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: lint check  ## everything that CI runs
+
+test-web: $(VENV)/dev.stamp  ## the page in a real browser; needs to be root where chromium is not installed yet
+	command -v chromedriver chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; }
+	$(BIN)/python -m pytest -m web tests/integration/demo
+
+docs: $(VENV)/dev.stamp  ## the documentation site, in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 demo: $(VENV)/dev.stamp  ## the web page
 	$(BIN)/hawkeye demo

@@ -68,7 +68,7 @@ def test_ask_caption_and_clip(client, handle):
 def test_errors_are_the_library_s_lines(client, handle):
     with pytest.raises(gradio_client.exceptions.AppError, match="no sentence yet: type one such as"):
         client.predict(handle, "", api_name="/ground")
-    with pytest.raises(gradio_client.exceptions.AppError, match="start 30.* expected 0 <= start < end"):
+    with pytest.raises(gradio_client.exceptions.AppError, match=r"start 30.* expected 0 <= start < end"):
         client.predict(video=handle, start=30, end=20, api_name="/caption")
 
 
@@ -105,5 +105,5 @@ def test_no_path_outside_the_upload_folder_is_opened(server):
 def test_uploads_beyond_the_limit_are_refused(client, tmp_path):
     big = tmp_path / "big.mp4"
     big.write_bytes(bytes(6 * 1024 * 1024))
-    with pytest.raises(ValueError, match="413|exceed|too large|Maximum"):
+    with pytest.raises(ValueError, match=r"413|exceed|too large|Maximum"):
         client.predict(gradio_client.handle_file(big), "a cat", api_name="/ground")

@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -68,7 +69,7 @@ def test_spans_come_first_and_downloads_after(page, video):
         "space_cat_coffee.png",
         "space_cat_coffee_34.5-46.0.mp4",
     ]
-    rows = json.loads(open(last.files[0]).read())
+    rows = json.loads(Path(last.files[0]).read_text())
     assert [row["query"] for row in rows] == ["a cat", "a rocket"]
     assert rows[0]["video"] == "space_cat_coffee.mp4"
     assert rows[0]["span"] == [34.5, 46.0]
