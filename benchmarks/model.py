@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -289,11 +290,16 @@ def main() -> None:
         "clock": "CPU seconds" if arguments.cpu_time else "seconds",
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds of one look": pieces(model, first, arguments.runs),
-        "grounding": [
-            against_naive(model, scenario, arguments.queries, arguments.naive_every) for scenario in arguments.scenarios
-        ],
-        "batches": [throughput(model, batch, arguments.peak, arguments.runs) for batch in arguments.batches],
+        "grounding": [],
+        "batches": [],
     }
+    print(json.dumps(report), file=sys.stderr)
+    for scenario in arguments.scenarios:
+        report["grounding"].append(against_naive(model, scenario, arguments.queries, arguments.naive_every))
+        print(json.dumps(report["grounding"][-1]), file=sys.stderr, flush=True)
+    for batch in arguments.batches:
+        report["batches"].append(throughput(model, batch, arguments.peak, arguments.runs))
+        print(json.dumps(report["batches"][-1]), file=sys.stderr, flush=True)
     text = json.dumps(report, indent=1)
     print(text)
     if arguments.out:

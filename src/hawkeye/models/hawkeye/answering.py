@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,18 +76,19 @@ def _score(model: HawkEye, branches: list[Branch], videos: list[int], table: Ten
     for numbers in rows(branches, videos):
         plan = plan_for(model, [branches[i] for i in numbers])
         hidden = run_row(model, plan.ids, plan.positions, table, Row(plan.parts))
+        places: list[int] = []
         for at, i in enumerate(numbers):
-            places, targets = [], []
             for option, first in zip(branches[i].options, plan.options[at], strict=True):
                 places += [plan.ends[at], *range(first, first + len(option) - 1)]
-                targets += option
-            log_probs, likeliest = _head(model, hidden[places], targets)
-            lengths = [len(option) for option in branches[i].options]
-            found[i] = Scored(
-                branches[i].options,
-                list(log_probs.split(lengths)),
-                [part.tolist() for part in likeliest.split(lengths)],
-            )
+        targets = [token for i in numbers for option in branches[i].options for token in option]
+        log_probs, likeliest = _head(model, hidden[places], targets)
+        start = 0
+        for i in numbers:
+            options = branches[i].options
+            ends = list(accumulate(map(len, options), initial=start))
+            pieces = [slice(low, high) for low, high in pairwise(ends)]
+            found[i] = Scored(options, [log_probs[p] for p in pieces], [likeliest[p].tolist() for p in pieces])
+            start = ends[-1]
     return [found[i] for i in range(len(branches))]
 
 
