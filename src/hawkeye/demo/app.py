@@ -72,7 +72,9 @@ def build(models: Models, uploads: Uploads, sample: Path | None = SAMPLE) -> Any
         def update(values: Update) -> list[Any]:
             given = [gr.skip() if value is None else value for value in values]
             if values.files is not None:
-                given[2] = gr.File(value=values.files or None, visible=True if values.files else "hidden")
+                given[2] = gr.File(
+                    value=values.files or None, interactive=False, visible=True if values.files else "hidden"
+                )
             return given
 
         def wire(handler: Callable[..., Updates], button: Any, *inputs: Any, enter: Any = None) -> Any:

@@ -18,6 +18,7 @@ from hawkeye.spans import Span
 
 STRIP, RULER, ROW, CURVE_HEIGHT, HEAD, GAP = 64, 26, 24, 44, 26, 12
 ROOM = 32.0  # per cent of the width that a bar's text needs beside it
+ON_BAR = 24.0  # and so much that it takes on it
 RULER_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
 
 STYLE = f"""
@@ -31,7 +32,6 @@ STYLE = f"""
 .hawk-timeline .guess {{ fill: none; stroke: {FOUND}; stroke-width: 2; stroke-dasharray: 5 4; }}
 .hawk-timeline .other {{ fill: {OTHER}; }}
 .hawk-timeline .curve {{ fill: none; stroke: var(--hawk-curve, {CURVE}); stroke-width: 2; }}
-.hawk-timeline .beside {{ paint-order: stroke; stroke: var(--hawk-track, {TRACK}); stroke-width: 3px; stroke-linejoin: round; }}
 .hawk-timeline .on-bar {{ fill: #fff; font-weight: 600; }}
 .hawk-timeline [data-start] {{ cursor: pointer; }}
 .hawk-timeline [data-start]:hover rect:last-of-type {{ filter: brightness(1.12); }}
@@ -138,7 +138,8 @@ def _result(result: GroundingResult, number: int, name: str, top: int, duration:
         parts.append(_curve(result.curve, top, duration))
         top += CURVE_HEIGHT + 4
     parts.append(_track(top))
-    for rank, other in reversed(list(enumerate(result.spans[1:], 2))):
+    others = result.spans[1:] if result.found else ()
+    for rank, other in reversed(list(enumerate(others, 2))):
         title = f"Alternative {rank}: {stretch(other.span)}, score {other.score:.2f}"
         parts.append(_stretch(other.span, top, duration, 'class="other"', title))
     note = stretch(result.span) if result.found else "not in this video"
@@ -146,7 +147,11 @@ def _result(result: GroundingResult, number: int, name: str, top: int, duration:
         f"Found: {stretch(result.span)}" if result.found else f"Not in this video; best guess {stretch(result.span)}"
     )
     kind = 'class="found"' if result.found else 'class="guess"'
-    parts.append(_stretch(result.span, top, duration, kind, title, note, light=result.found, first=result.found))
+    # Beside the bar there may be alternatives: then its time stands on it, or in the title alone.
+    beside = not others
+    parts.append(
+        _stretch(result.span, top, duration, kind, title, note, light=result.found, first=result.found, beside=beside)
+    )
     return top + ROW
 
 
@@ -164,8 +169,9 @@ def _stretch(
     light: bool = False,
     opens: str | None = None,
     first: bool = False,
+    beside: bool = True,
 ) -> str:
-    """A bar that can be clicked, with its text beside it, or on it where there is no room."""
+    """A bar that can be clicked, with its text beside it, or on it where there is no room (or ``beside`` is False)."""
     start = 100 * min(max(span.start / duration, 0.0), 1.0)
     width = max(0.4, 100 * min(span.end / duration, 1.0) - start)
     data = f'data-start="{span.start:.3f}" data-end="{span.end:.3f}"'
@@ -173,14 +179,14 @@ def _stretch(
     data += ' data-first="1"' if first else ""
     words = ""
     if note:
-        if 100 - start - width >= ROOM:
-            place = f'class="beside" x="{start + width:.2f}%" dx="6"'
-        elif start >= ROOM:
-            place = f'class="beside" x="{start:.2f}%" dx="-6" text-anchor="end"'
+        if beside and 100 - start - width >= ROOM:
+            place = f'x="{start + width:.2f}%" dx="6"'
+        elif beside and start >= ROOM:
+            place = f'x="{start:.2f}%" dx="-6" text-anchor="end"'
         else:
-            place = f'x="{start + width / 2:.2f}%" text-anchor="middle"' + (
-                ' class="on-bar"' if light else ' style="fill:#111"'
-            )
+            ink = ' class="on-bar"' if light else ' style="fill:#111"'
+            place = f'x="{start + width / 2:.2f}%" text-anchor="middle"' + ink
+            note = note if beside or width >= ON_BAR else ""
         words = f'<text {place} y="{top + 16}" pointer-events="none">{text(note)}</text>'
     return (
         f'<g tabindex="0" role="button" aria-label="{text(title)}" {data}><title>{text(title)}</title>'

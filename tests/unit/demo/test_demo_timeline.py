@@ -72,6 +72,7 @@ def test_absence_is_said_plainly_and_never_plays_by_itself():
     svg = timeline_svg([result(found=False)])
     assert "not in this video" in svg
     assert "data-first" not in svg
+    assert "Alternative" not in svg
     assert "Not in this video" in result_html([result(found=False)], [], {})
 
 
