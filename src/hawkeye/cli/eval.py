@@ -20,7 +20,7 @@ from hawkeye.eval.mini import TASK as MINI
 from hawkeye.eval.mini import make_mini
 from hawkeye.eval.runner import RunSettings
 from hawkeye.eval.score import NOTHING_TO_SCORE
-from hawkeye.eval.scoring import load_examples
+from hawkeye.eval.scoring import load_training
 from hawkeye.eval.session import (
     ModelChoice,
     Session,
@@ -189,7 +189,7 @@ def _run(
     """Run, score and print one task. What is quick to check comes before the model is loaded."""
     assert task.videos is not None
     loaded = read_annotations(task)
-    trained = load_examples(train, task.dataset, {**task.options, "split": "train"}).examples if train else ()
+    trained = load_training(train, task.dataset, task.options).examples if train else ()
     session = prepare(task, loaded, asked.load(), seed, batch_size)
     _evaluate(session, task.videos, out, settings)
     if not has_truth(loaded):
@@ -213,17 +213,21 @@ def _evaluate(session: Session, videos: Path, out: Path, settings: RunSettings) 
         raise typer.Exit  # a shard beyond the last block
 
 
-def _progress() -> Callable[[int, int, dict[str, Any]], None] | None:
-    """A line on stderr that is written over, if somebody is looking."""
-    if not sys.stderr.isatty():
-        return None
-    began = time.monotonic()
-    first: list[int] = []
+def _progress() -> Callable[[int, int, dict[str, Any]], None]:
+    """A line on stderr that is written over; into a file, a line a minute."""
+    watched = sys.stderr.isatty()
+    began = shown = time.monotonic()
+    before: int | None = None  # rows that were there already
 
     def show(done: int, total: int, row: dict[str, Any]) -> None:
-        first[:] = first or [done - 1]
-        left = (time.monotonic() - began) / (done - first[0]) * (total - done)
-        end = "\n" if done == total else ""
-        print(f"\r{done}/{total}, {left / 60:.0f} min left ", end=end, file=sys.stderr, flush=True)
+        nonlocal before, shown
+        now = time.monotonic()
+        before = done - 1 if before is None else before
+        line = f"{done}/{total}, {(now - began) / (done - before) * (total - done) / 60:.0f} min left"
+        if watched:
+            print(f"\r{line} ", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif now - shown > 60:
+            shown = now
+            say(line)
 
     return show

@@ -36,13 +36,13 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON object here.")] = None,
 ) -> None:
     """Score predictions against the official annotations, with error bars and reference points."""
-    from hawkeye.eval.scoring import load_examples, reference_points, score_examples
+    from hawkeye.eval.scoring import load_examples, load_training, reference_points, score_examples
     from hawkeye.eval.tables import score_markdown, score_table
     from hawkeye.records import atomic_write
 
     options = parse_options(option)
     loaded = load_examples(annotations if len(annotations) > 1 else annotations[0], dataset, options)
-    trained = load_examples(train, loaded.name, options | {"split": "train"}).examples if train else ()
+    trained = load_training(train, loaded.name, options).examples if train else ()
     if predictions is None:
         typer.echo(score_table(loaded.name, reference_points(loaded, max_turns, trained, seed)))
         return

@@ -28,6 +28,7 @@ from hawkeye.spans import Span
 from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
 
 Read = tuple[list[int], int | None]  # frame numbers and short side, as `VideoReader.read` takes them
+GOODBYE = 5.0  # seconds that a process has to end by itself when its pipe is closed
 AHEAD_FRAMES = 128  # decoded frames that may wait for the model, for each video
 
 
@@ -65,7 +66,7 @@ class DecodeWorkers:
     def open(self, path: Path, plan: Plan) -> Future[RemoteReader]:
         """Open ``path`` in the worker that has least to do, and begin with what ``plan`` says will be read."""
         worker = min(self._workers, key=lambda w: w.pending)
-        return worker.submit(_open, worker, path, plan)
+        return worker.submit(worker.open, (path, plan.fps), plan)
 
     @property
     def busy(self) -> float:
@@ -134,11 +135,6 @@ class RemoteReader:
 _Video = tuple[Path, float | None]  # a path, and the rate of a folder of pictures: what a worker opens
 
 
-def _open(worker: _Worker, path: Path, plan: Plan) -> RemoteReader:
-    info, times, planned = worker.ask("open", (path, plan.fps), plan)
-    return RemoteReader(worker, (path, plan.fps), info, times, planned)
-
-
 class _Worker:
     """The near end of one process. Its thread sends one order at a time and waits for the answer."""
 
@@ -176,17 +172,48 @@ class _Worker:
         with self._lock:
             self.pending += change
 
-    def ask(self, order: str, video: _Video, *arguments: Any) -> Any:
-        """Raises VideoError: the worker's own, or one that says that it died; ConfigError if it can't even start."""
+    def open(self, video: _Video, plan: Plan) -> RemoteReader:
+        info, times, planned = self._ask("open", video, plan)
+        return RemoteReader(self, video, info, times, planned)
+
+    def read(self, video: _Video, indices: list[int], short_side: int | None) -> Frames:
+        import torch
+
+        pixels, times = self._ask("read", video, indices, short_side)
+        return Frames(torch.from_numpy(pixels).permute(0, 3, 1, 2), times)
+
+    def forget(self, video: _Video) -> None:
+        self._ask("close", video)
+
+    def _ask(self, order: str, video: _Video, *arguments: Any) -> Any:
+        """The answer to an order. A process that dies of it is replaced and asked once more: it may have been somebody else's
+        fault. Raises VideoError: the process's own, or one that says that it died twice; ConfigError if none can start.
+        """
+        for last in (False, True):
+            try:
+                return self._exchange((order, video, *arguments))
+            except (EOFError, OSError):
+                self._process.join()
+                code = self._process.exitcode
+                self._pipe.close()
+                self._start()
+                if last:
+                    raise VideoError(
+                        f"{video[0]}: the process that decodes it dies of it (exit code {code}): the file may be broken"
+                    ) from None
+
+    def _exchange(self, order: tuple[Any, ...]) -> Any:
         if not self._ready:
             self._await_start()
-        try:
-            self._pipe.send((order, video, *arguments))
-            kind, answer = self._pipe.recv()
-        except (EOFError, OSError):
-            raise self._died(video) from None
+        self._pipe.send(order)
+        kind, answer = self._pipe.recv()
         if kind == "error":
             raise VideoError(answer)
+        if kind == "pixels":
+            shape, times = answer
+            pixels = np.empty(shape, dtype=np.uint8)
+            self._pipe.recv_bytes_into(pixels.reshape(-1))  # flat: it counts the first axis only
+            return pixels, times
         return answer
 
     def _await_start(self) -> None:
@@ -199,33 +226,13 @@ class _Worker:
             ) from None
         self._ready = True
 
-    def read(self, video: _Video, indices: list[int], short_side: int | None) -> Frames:
-        import torch
-
-        shape, times = self.ask("read", video, indices, short_side)
-        pixels = np.empty(shape, dtype=np.uint8)
-        try:
-            self._pipe.recv_bytes_into(pixels.reshape(-1))  # flat: it counts the first axis only
-        except (EOFError, OSError):
-            raise self._died(video) from None
-        return Frames(torch.from_numpy(pixels).permute(0, 3, 1, 2), times)
-
-    def forget(self, video: _Video) -> None:
-        self.ask("close", video)
-
-    def _died(self, video: _Video) -> VideoError:
-        self._process.join()
-        code = self._process.exitcode
-        self._pipe.close()
-        self._start()
-        return VideoError(f"{video[0]}: the process that decoded it died (exit code {code}): the file may be broken")
-
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._pipe.close()
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.terminate()
+        if self._ready:
+            self._process.join(timeout=GOODBYE)
+        self._process.terminate()
+        self._process.join()
 
 
 def _serve(pipe: Connection) -> None:
@@ -256,10 +263,10 @@ def _serve(pipe: Connection) -> None:
                     answer = (pixels.shape, frames.times)
         except VideoError as error:
             pipe.send(("error", str(error)))
-            continue
-        pipe.send(("answer", answer))
-        if pixels is not None:
-            pipe.send_bytes(pixels.data.cast("B"))
+        else:
+            pipe.send(("answer" if pixels is None else "pixels", answer))
+            if pixels is not None:
+                pipe.send_bytes(pixels.data.cast("B"))
 
 
 def _orders(pipe: Connection) -> Iterator[Any]:

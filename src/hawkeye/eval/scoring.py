@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hawkeye.datasets.registry import LoadedDataset, load_dataset
+from hawkeye.datasets.registry import LoadedDataset, find_dataset, load_dataset
 from hawkeye.errors import ConfigError
 from hawkeye.eval import grounding_score, qa_score
 from hawkeye.eval.bootstrap import DRAWS
@@ -25,6 +27,13 @@ def load_examples(
     """Read annotations; the data set is guessed from the (first) file if not named."""
     first = annotations if isinstance(annotations, Path) else annotations[0]
     return load_dataset(dataset or guess_dataset(first), annotations, **(options or {}))
+
+
+def load_training(annotations: Path, dataset: str, options: dict[str, Any]) -> LoadedDataset:
+    """The training split of a data set: with ``split=train`` where its reader knows splits."""
+    module, function = find_dataset(dataset).reader.split(":")
+    knows_splits = "split" in inspect.signature(getattr(import_module(module), function)).parameters
+    return load_dataset(dataset, annotations, **(options | {"split": "train"} if knows_splits else options))
 
 
 def score_examples(
