@@ -17,7 +17,7 @@ from hawkeye.grounding.result import GroundingResult, Turn
 from hawkeye.spans import Span
 
 STRIP, RULER, ROW, CURVE_HEIGHT, HEAD, GAP = 64, 26, 24, 44, 26, 12
-ROOM = 32.0  # per cent of the width that a bar's text needs beside it
+ROOM = 36.0  # per cent of the width that a bar's text needs beside it
 ON_BAR = 24.0  # and so much that it takes on it
 RULER_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
 
