@@ -97,7 +97,7 @@ def load_7b(weights: str | Path | None = None, device: str = "auto", dtype: str 
     if not weights:
         raise CheckpointError(published.how_to_get(None))
     folder = Path(weights)
-    if (folder / CONFIG_FILE).is_file():
+    if (folder / CONFIG_FILE).is_file() and not (folder / published.ADAPTER_FILE).exists():
         return load_folder(folder, device, dtype, **options)
     chosen = _options(device, dtype, options)
     sources = published.find_sources(folder)

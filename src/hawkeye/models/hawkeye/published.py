@@ -6,7 +6,6 @@ Expected layout, as the reference's: ``hawkeye.pth`` and ``vicuna-7b-v0/`` side 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from hawkeye.models.hawkeye.tokenizers import (
     SentencePieceTokenizer,
     WordPieceTokenizer,
 )
+from hawkeye.records import read_json
 
 ADAPTER_FILE = "hawkeye.pth"
 BASE_FOLDER = "vicuna-7b-v0"
@@ -101,7 +101,7 @@ def base_warnings(folder: Path) -> list[str]:
     path = folder / CONFIG_NAME
     if not path.is_file():
         return [f"{folder} has no config.json: can't tell whether it is vicuna-7b-v0"]
-    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = read_json(path)
     if settings.get("max_position_embeddings", 2048) > 2048 or settings.get("rms_norm_eps", 1e-6) > 5e-6:
         return [
             f"{folder} looks like LLaMA-2, not vicuna-7b-v0 (LLaMA-1): it loads, but the adapter was not trained on it"
