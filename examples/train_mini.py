@@ -1,26 +1,32 @@
 """Train hawkeye-mini from a folder of captioned pictures: one command, no network, CPU or GPU, resumable.
 
-    python examples/train_mini.py configs/train/mini.yaml pictures=PICTURES output=runs/mini
+    python examples/train_mini.py configs/mini/train.yaml pictures=PICTURES output=runs/mini
 
-Stages, each kept on disk so that a killed run goes on where it was: frame features of the training and the held-out pictures,
-the sentences and their embeddings, the tokenizer, the training, the export. `evaluate_mini.py` measures the result.
+First frames, sentences and vocabulary are prepared (`mini_material`, `mini_text`). Then three stages, each kept on disk as it
+goes, so that a killed run goes on where it was: *reading* teaches the Q-Former where a sentence happens, *lookup* teaches the
+language model to read the options (it needs no video, and may run beside the first: stages=[lookup]), *together* joins them
+and adds captions and questions. `evaluate_mini.py` measures the result.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import re
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import torch
+from mini_material import FEATURES, Asked, Material, log
 from mini_text import (
     CAPTION_INSTRUCTION,
     choice_conversation,
     class_tables,
+    drill_batch,
     language_loss,
-    sentence_encoder,
+    read_captions,
     text_batch,
     train_tokenizer,
 )
@@ -31,298 +37,266 @@ from torch.nn import functional as F
 from hawkeye.choices import OPTION_TEXT, option_lines
 from hawkeye.config import Config
 from hawkeye.models.hawkeye.mini import MiniHawkEye, fresh_mini, save_mini
-from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig, hawkeye_mini
+from hawkeye.models.hawkeye.mini_config import hawkeye_mini
 from hawkeye.models.hawkeye.mini_qformer import CHOICES
-from hawkeye.models.hawkeye.mini_vision import FrameEncoder
-from hawkeye.prompts import (
-    QA_INSTRUCTION,
-    inference_conversation,
-    question_with_options,
-)
+from hawkeye.prompts import QA_INSTRUCTION, inference_conversation, question_with_options
 from hawkeye.records import atomic_write
 from hawkeye.runtime import pick_device, seed_for
 from hawkeye.spans import Span
-from hawkeye.synth.events import Event, events_of
-from hawkeye.synth.features import FeatureStore, all_coarse_recipes
-from hawkeye.synth.items import Item, absent_item, frame_times, inside_labels, item_for
-from hawkeye.synth.pictures import Picture, read_pictures, split_classes
-from hawkeye.synth.plan import Plan, Style, make_plan, recipe_at
-from hawkeye.synth.questions import questions_about
-from hawkeye.synth.recipe import coarse
+from hawkeye.synth.items import frame_times, inside_labels
+from hawkeye.synth.pictures import read_pictures, split_classes
 from hawkeye.train.optimizer import OptimizerConfig, build_optimizer, parameter_groups
 
-SENTENCES_PER_VIDEO = 24
-QUESTION_FRAMES = 24
-FEATURES = 1280  # of a frame, before its class logits
+Stage = Literal["reading", "lookup", "together"]
+LANGUAGE, CONTENT = r"^(language|position)\.", r"^(projection|qformer\.(content|feature))"
+LEARNED: dict[Stage, str] = {
+    "reading": r"^qformer\.(?!content|feature|tables)",
+    "lookup": LANGUAGE,
+    "together": f"{LANGUAGE}|{CONTENT}",
+}
+WARM_UP = 50  # steps
+FLOOR = 0.02  # of the learning rate
+LOG_EVERY = 50
+
+
+class StageConfig(Config):
+    steps: int = Field(ge=1)
+    lr: float = Field(default=1.5e-3, gt=0)
+    batch: int = Field(default=48, ge=1)
+    minutes: float | None = None  # end after so long, with the schedule drawn together; None: by steps alone
 
 
 class MiniTraining(Config):
-    """The settings in configs/train/mini.yaml."""
+    """The settings of a run; configs/mini/train.yaml explains each."""
 
     pictures: Path
     output: Path
-    cache: Path | None = None  # features and sentences; None: in output
+    cache: Path | None = None
+    class_captions: Path = Path(__file__).with_name("class_captions.txt")
     seed: int = 0
     device: str = "auto"
     held_out: int = Field(default=100, ge=1)
     videos: int = Field(default=700, ge=2)
-    steps: int = Field(default=3000, ge=1)
-    minutes: float | None = None  # end after so long, with the schedule stretched to it
-    batch: int = Field(default=48, ge=1)
-    language_rows: int = Field(default=16, ge=0)
-    caption_rows: int = Field(default=4, ge=0)
-    question_rows: int = Field(default=4, ge=0)
+    stages: tuple[Stage, ...] = ("reading", "lookup", "together")
+    reading: StageConfig = StageConfig(steps=1500)
+    lookup: StageConfig = StageConfig(steps=1500, batch=16)
+    together: StageConfig = StageConfig(steps=400, lr=5e-4, batch=24)
+    captions: bool = True
+    questions: bool = True
     frames: tuple[int, ...] = (16, 24, 24, 24, 32, 64)
+    captioned: float = Field(default=0.7, ge=0, le=1)
     absent: float = Field(default=0.15, ge=0, lt=1)
     negative_spans: bool = True
-    noise: float = Field(default=0.03, ge=0)  # on sentence embeddings, per dimension
+    noise: float = Field(default=0.03, ge=0)
     save_every: int = Field(default=100, ge=1)
-    optimizer: OptimizerConfig = OptimizerConfig(lr=1.5e-3, weight_decay=0.02, clip_norm=1.0)
     model: dict = Field(default_factory=dict)
 
-
-def log(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-class Material:
-    """Everything that a step draws from: planned videos with their sentences, features by recipe, sentence embeddings."""
-
-    def __init__(self, config: MiniTraining, pictures: list[Picture], name: str, videos: int, seed: int) -> None:
-        cache = (config.cache or config.output) / "material"
-        self.config, self.pictures, self.style = config, pictures, Style(partners=1)
-        encoder = FrameEncoder(FrameEncoderConfig())
-        self.store = FeatureStore(pictures, lambda pixels: encoder.encode(pixels)[:, :FEATURES], cache / f"{name}.pt")
-        wanted = all_coarse_recipes(len(pictures), self.style)
-        if len(self.store) < len(wanted):
-            log(f"{name}: features of {len(wanted)} frames")
-            self.store.add(wanted, lambda done, total: log(f"{done} of {total}") if done % 1000 < 8 else None)
-            self.store.save(cache / f"{name}.pt")
-        # Features and class logits of every frame there is, as the vision part gives them.
-        with torch.no_grad():
-            self.rows = torch.cat([part_of(encoder, rows) for rows in self.store.rows(wanted).split(1000)])
-        self.numbers = {recipe: n for n, recipe in enumerate(wanted)}
-        self.plans: list[Plan] = [make_plan(seed, n, len(pictures), self.style) for n in range(videos)]
-        self.events: list[list[Event]] = [self._events(plan, seed) for plan in self.plans]
-        self.questions = [questions_about(plan, pictures, seed) for plan in self.plans]
-        self.with_questions = [n for n, questions in enumerate(self.questions) if questions]
-        texts = [s for events in self.events for event in events for s in event.sentences]
-        texts += [q.text for questions in self.questions for q in questions] + list(OPTION_TEXT.values())
-        self.sentences = embed_once(list(dict.fromkeys(texts)), cache / f"{name}_sentences.pt")
-
-    def _events(self, plan: Plan, seed: int) -> list[Event]:
-        events = events_of(plan, self.pictures, seed)
-        rng = random.Random(seed_for(seed, "kept", plan.id))
-        kept = events if len(events) <= SENTENCES_PER_VIDEO else rng.sample(events, SENTENCES_PER_VIDEO)
-        return [Event(e.span, e.context, e.kind, e.sentences[:1], e.pictures) for e in kept]
-
-    def embedding(self, texts: list[str]) -> Tensor:
-        return torch.stack([self.sentences[text] for text in texts]).float()
-
-    def features(self, plans: list[Plan], times: list[list[float]]) -> Tensor:
-        """float32 (B, T, 2280)."""
-        found = [
-            [self.numbers[coarse(recipe_at(plan, t))] for t in row] for plan, row in zip(plans, times, strict=True)
-        ]
-        return self.rows[torch.tensor(found)].float()
-
-    def item(self, rng: random.Random) -> Item:
-        number = rng.randrange(len(self.plans))
-        plan = self.plans[number]
-        if rng.random() < self.config.absent:
-            other = rng.choice(self.events[rng.randrange(len(self.plans))])
-            shown = {self.pictures[i].subject for i in pictures_of(plan)}
-            wide = {self.pictures[i].text.wider for i in pictures_of(plan) if self.pictures[i].text}  # type: ignore[union-attr]
-            names = {self.pictures[i].subject for i in other.pictures}
-            words = {self.pictures[i].text.wider for i in other.pictures if self.pictures[i].text}  # type: ignore[union-attr]
-            if not names & shown and not (words - {""}) & wide:
-                return absent_item(number, plan, rng.choice(other.sentences), rng)
-        event = rng.choice(self.events[number])
-        return item_for(number, plan, event, self.config.negative_spans, rng)
+    @property
+    def material(self) -> Path:
+        return (self.cache or self.output) / "material"
 
 
-def part_of(encoder: FrameEncoder, pooled: Tensor) -> Tensor:
-    return torch.cat([pooled, encoder.network._fc(pooled.float()).half()], dim=-1)
+# What is learned
 
 
-def pictures_of(plan: Plan) -> set[int]:
-    return {item.picture for item in (*plan.shots, *plan.guests)}
+def reading_losses(
+    model: MiniHawkEye, material: Material, config: MiniTraining, rng: random.Random, noise: torch.Generator
+) -> dict[str, Tensor]:
+    """Does the sentence happen at each frame, which choice is right, does it happen at all?"""
+    looks, times, features = _looks(material, config, config.reading.batch, rng, noise)
+    items = [look.item for look in looks]
+    reading = model.read(features.to(model.device), *_sentences(material, config, looks, noise, model.device))
+    inside = torch.tensor([inside_labels(i, t) for i, t in zip(items, times, strict=True)], device=model.device)
+    there = torch.tensor([float(i.span is not None) for i in items], device=model.device)
+    chosen, right = _right(looks, model.device)
+    return {
+        "inside": F.binary_cross_entropy_with_logits(reading.inside, inside),
+        "found": F.binary_cross_entropy_with_logits(reading.found, there) * 0.3,
+        "choice": F.cross_entropy(reading.choice[chosen], right) * 0.5,
+        "accuracy": (reading.choice[chosen].argmax(dim=-1) == right).float().mean().detach(),
+    }
 
 
-def embed_once(texts: list[str], file: Path) -> dict[str, Tensor]:
-    """float16 embeddings by text, kept in ``file``."""
-    known: dict[str, Tensor] = torch.load(file, weights_only=True) if file.is_file() else {}
-    missing = [text for text in texts if text not in known]
-    if missing:
-        log(f"{file.stem}: embedding {len(missing)} sentences")
-        encoder = sentence_encoder()
-        for start in range(0, len(missing), 2048):
-            part = missing[start : start + 2048]
-            known.update(zip(part, encoder.encode(part).half(), strict=True))
-            with atomic_write(file, "wb") as out:
-                torch.save(known, out)
-    return known
+def lookup_losses(
+    model: MiniHawkEye, material: Material, config: MiniTraining, rng: random.Random, noise: torch.Generator
+) -> dict[str, Tensor]:
+    """The first visual token holds one choice; the options come in many orders, and its letter is asked for each time."""
+    right = [rng.choice(CHOICES) for _ in range(config.lookup.batch)]
+    shape = (len(right), model.config.num_visual_tokens, model.config.language.width)
+    noisy = torch.randn(shape, generator=noise).to(model.device) * 0.2
+    held = model.position.weight[[CHOICES.index(choice) for choice in right]]
+    visual = torch.cat([held[:, None], noisy[:, 1:]], dim=1)
+    return {"answer": language_loss(model, drill_batch(model, right, visual, rng), visual)}
 
 
-# One step
-
-
-def losses(model: MiniHawkEye, material: Material, config: MiniTraining, step: int) -> dict[str, Tensor]:
-    rng = random.Random(seed_for(config.seed, "step", step))
-    generator = torch.Generator().manual_seed(seed_for(config.seed, "noise", step))
-    device = model.device
-    count = rng.choice(config.frames)
-    items = [material.item(rng) for _ in range(config.batch)]
-    times = [frame_times(item.window, count, rng) for item in items]
-    features = blur(material.features([material.plans[i.plan] for i in items], times), generator).to(device)
-    clean = material.embedding([item.sentence for item in items])
-    sentences = F.normalize(
-        clean + config.noise * torch.randn(clean.shape, generator=generator) * _some(clean, generator), dim=-1
-    )
-    reading = model.read(features, sentences.to(device))
-    inside = torch.tensor([inside_labels(i, t) for i, t in zip(items, times, strict=True)], device=device)
-    there = torch.tensor([float(i.span is not None) for i in items], device=device)
-    found = {"inside": F.binary_cross_entropy_with_logits(reading.inside, inside)}
-    found["found"] = F.binary_cross_entropy_with_logits(reading.found, there) * 0.3
-    chosen = [n for n, item in enumerate(items) if item.choice is not None]
-    right = torch.tensor([CHOICES.index(c) for n in chosen if (c := items[n].choice) is not None], device=device)
-    found["choice"] = F.cross_entropy(reading.choice[chosen], right) * 0.5
-    with torch.no_grad():
-        found["accuracy"] = (reading.choice[chosen].argmax(dim=-1) == right).float().mean()
-    asked = chosen[: config.language_rows]
-    if asked:
-        found["language"] = _choice_loss(model, material, [items[n] for n in asked], reading, asked, rng, generator) * 2
-    if config.caption_rows:
-        found["caption"] = _caption_loss(model, material, items, features, chosen[-config.caption_rows :], rng) * 0.2
-    if config.question_rows:
-        found["question"] = _question_loss(model, material, config, rng) * 0.1
+def together_losses(
+    model: MiniHawkEye, material: Material, config: MiniTraining, rng: random.Random, noise: torch.Generator
+) -> dict[str, Tensor]:
+    """The Q-Former's own readings go to the language model, which names the option, captions, and answers questions."""
+    looks, _, features = _looks(material, config, config.together.batch, rng, noise)
+    chosen, _ = _right(looks, model.device)
+    features, items = features.to(model.device)[chosen], [looks[n].item for n in chosen]
+    sentences, own = _sentences(material, config, [looks[n] for n in chosen], noise, model.device)
+    visual = model.tokens_of(model.read(features, sentences, own))
+    talk = [choice_conversation(i.sentence, i.choice, rng) for i in items if i.choice]
+    found = {"answer": language_loss(model, text_batch(model, talk, visual), visual)}
+    if config.captions:
+        some = slice(len(items) // 2)
+        places = [OPTION_TEXT[i.choice] for i in items[some] if i.choice]
+        turns = [{"i": CAPTION_INSTRUCTION, "q": p, "a": i.sentence} for p, i in zip(places, items[some], strict=True)]
+        visual = model.tokens_of(model.read(features[some], material.embedding(places)))
+        batch = text_batch(model, [inference_conversation([turn]) for turn in turns], visual)
+        found["caption"] = language_loss(model, batch, visual) * 0.5
+    if config.questions:
+        found["question"] = _question_loss(model, material, config, rng) * 0.3
     return found
 
 
-def blur(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Photographs of one thing are easy: real frames show less certain classes, and differ more from frame to frame."""
-    pooled, logits = features[..., :FEATURES], features[..., FEATURES:]
-    certainty = 0.4 + 0.7 * torch.rand(len(features), 1, 1, generator=generator)
-    noise = 0.7 * torch.rand(len(features), 1, 1, generator=generator) * torch.randn(logits.shape, generator=generator)
-    return torch.cat([pooled, logits * certainty + noise], dim=-1)
-
-
-def _some(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """A strength from 0 to 1 for each row."""
-    return torch.rand(len(rows), 1, generator=generator)
-
-
-def _choice_loss(model, material, items, reading, numbers, rng, generator) -> Tensor:
-    """Half the rows hold the Q-Former's own view; the other half a made-up one, to learn to read the options by it."""
-    held = reading.choice[numbers].softmax(dim=-1).detach().clone()
-    right = [item.choice for item in items]
-    for row in range(0, len(items), 2):
-        made = (torch.randn(len(CHOICES), generator=generator) * 3).softmax(dim=0)
-        held[row] = made.to(held)
-        right[row] = CHOICES[int(torch.multinomial(made, 1, generator=generator))]
-    conversations = [choice_conversation(i.sentence, c, rng) for i, c in zip(items, right, strict=True)]
-    visual = model.tokens_of(reading_rows(reading, numbers), held)
-    return language_loss(model, text_batch(model, conversations, visual), visual)
-
-
-def reading_rows(reading, numbers):
-    return type(reading)(*(value[numbers] for value in vars(reading).values()))
-
-
-def _caption_loss(model, material, items, features, numbers, rng) -> Tensor:
-    places = [OPTION_TEXT[items[n].choice] for n in numbers]
-    turns = [{"i": CAPTION_INSTRUCTION, "q": p, "a": items[n].sentence} for p, n in zip(places, numbers, strict=True)]
-    visual = model.tokens_of(model.read(features[numbers], material.embedding(places).to(model.device)))
-    conversations = [inference_conversation([turn]) for turn in turns]
-    return language_loss(model, text_batch(model, conversations, visual), visual)
-
-
 def _question_loss(model: MiniHawkEye, material: Material, config: MiniTraining, rng: random.Random) -> Tensor:
-    numbers = [rng.choice(material.with_questions) for _ in range(config.question_rows)]
+    numbers = [rng.choice(material.with_questions) for _ in range(max(1, config.together.batch // 4))]
     asked = [rng.choice(material.questions[n]) for n in numbers]
     plans = [material.plans[n] for n in numbers]
-    features = material.features(plans, [frame_times(Span(0.0, p.duration), QUESTION_FRAMES, rng) for p in plans])
+    times = [frame_times(Span(0.0, p.duration), model.num_frames, rng) for p in plans]
     turns = []
     for question in asked:
         lines = option_lines(question.options)
         text = question_with_options(question.text, lines)
         turns.append({"i": QA_INSTRUCTION.strip(), "q": text, "a": lines[question.answer]})
-    embedded = material.embedding([q.text for q in asked]).to(model.device)
-    visual = model.tokens_of(model.read(features.to(model.device), embedded))
-    conversations = [inference_conversation([turn], choose=True) for turn in turns]
-    return language_loss(model, text_batch(model, conversations, visual), visual)
+    reading = model.read(material.features(plans, times).to(model.device), material.embedding([q.text for q in asked]))
+    visual = model.tokens_of(reading)
+    return language_loss(
+        model, text_batch(model, [inference_conversation([t], choose=True) for t in turns], visual), visual
+    )
+
+
+LOSSES = {"reading": reading_losses, "lookup": lookup_losses, "together": together_losses}
+
+
+def _looks(
+    material: Material, config: MiniTraining, batch: int, rng: random.Random, noise: torch.Generator
+) -> tuple[list[Asked], list[list[float]], Tensor]:
+    count = rng.choice(config.frames)
+    looks = [material.draw(rng) for _ in range(batch)]
+    times = [frame_times(look.item.window, count, rng) for look in looks]
+    features = material.features([material.plans[look.item.plan] for look in looks], times)
+    return looks, times, blur(features, noise)
+
+
+def _sentences(
+    material: Material, config: MiniTraining, looks: list[Asked], noise: torch.Generator, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Noisy embeddings (B, 384), each by a strength of its own, and each one's class if it is that class's caption."""
+    clean = material.embedding([look.item.sentence for look in looks])
+    strength = config.noise * torch.rand(len(clean), 1, generator=noise)
+    noisy = F.normalize(clean + strength * torch.randn(clean.shape, generator=noise), dim=-1)
+    return noisy.to(device), torch.tensor([look.own for look in looks], device=device)
+
+
+def _right(looks: list[Asked], device: torch.device) -> tuple[list[int], Tensor]:
+    """The looks in which there is a choice to make, and the number of the right one."""
+    chosen = [(n, look.item.choice) for n, look in enumerate(looks) if look.item.choice is not None]
+    return [n for n, _ in chosen], torch.tensor([CHOICES.index(c) for _, c in chosen], device=device)
+
+
+def blur(features: Tensor, noise: torch.Generator) -> Tensor:
+    """Photographs of one thing are easy: real frames show less certain classes, and differ more from frame to frame."""
+    pooled, logits = features[..., :FEATURES], features[..., FEATURES:]
+    certainty = 0.3 + 0.7 * torch.rand(len(features), 1, 1, generator=noise)
+    shaken = 0.7 * torch.rand(len(features), 1, 1, generator=noise) * torch.randn(logits.shape, generator=noise)
+    return torch.cat([pooled, logits * certainty + shaken], dim=-1)
 
 
 # The run
 
 
-def save_state(file: Path, model: MiniHawkEye, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
+def build(config: MiniTraining, material: Material) -> MiniHawkEye:
+    """Fresh weights; the vocabulary and the class tables are made once and kept."""
+    file = config.material / "tables.pt"
+    if not file.is_file():
+        with atomic_write(file, "wb") as out:
+            torch.save(class_tables(read_captions(config.class_captions)), out)
+    settings = hawkeye_mini(**config.model)
+    texts = list(material.sentences) + [o for questions in material.questions for q in questions for o in q.options]
+    tokenizer = train_tokenizer(texts, config.material / "tokenizer.model", settings.language.vocab_size)
+    return fresh_mini(settings, tokenizer, torch.load(file, weights_only=True), config.seed)
+
+
+def run_stage(model: MiniHawkEye, material: Material, config: MiniTraining, stage: Stage) -> None:
+    """Train what the stage teaches, from its last checkpoint if there is one; its weights end up in ``model``."""
+    settings: StageConfig = getattr(config, stage)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(re.search(LEARNED[stage], name) is not None)
+    optimizing = OptimizerConfig(lr=settings.lr, betas=(0.9, 0.99), clip_norm=1.0)
+    optimizer = build_optimizer(parameter_groups(model.named_parameters(), optimizing), optimizing, fused=False)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    file, step, seconds = config.output / f"{stage}.pt", 0, 0.0
+    if file.is_file():
+        state = torch.load(file, map_location=model.device, weights_only=True)
+        _take(model, state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, seconds = state["step"], state["seconds"]
+    log(f"{stage}: {sum(p.numel() for p in learned) / 1e6:.2f} million weights, {step} of {settings.steps} steps done")
+    began, logged, sums = time.perf_counter() - seconds, time.perf_counter(), {}
+    while step < settings.steps:
+        minutes = (time.perf_counter() - began) / 60
+        done = max(step / settings.steps, minutes / settings.minutes if settings.minutes else 0.0)
+        if done >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * rate_at(step, done)
+        torch.manual_seed(seed_for(config.seed, "dropout", stage, step))
+        noise = torch.Generator().manual_seed(seed_for(config.seed, "noise", stage, step))
+        parts = LOSSES[stage](model, material, config, random.Random(seed_for(config.seed, "step", stage, step)), noise)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([part for name, part in parts.items() if name != "accuracy"]).sum().backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        step += 1
+        for name, part in parts.items():
+            sums[name] = sums.get(name, 0.0) + float(part.detach()) / LOG_EVERY
+        if step % LOG_EVERY == 0:
+            speed = LOG_EVERY * settings.batch / (time.perf_counter() - logged)
+            shown = " ".join(f"{name} {value:.3f}" for name, value in sums.items())
+            log(f"{stage} {step} {minutes:.1f} min {speed:.0f}/s {shown}")
+            sums, logged = {}, time.perf_counter()
+        if step % config.save_every == 0:
+            _save(file, model, optimizer, step, time.perf_counter() - began)
+    _save(file, model, optimizer, step, time.perf_counter() - began)
+
+
+def rate_at(step: int, done: float) -> float:
+    """What the learning rate is multiplied by: a short warm-up, then half a cosine down to a floor."""
+    return min((step + 1) / WARM_UP, 1.0) * max(FLOOR, 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def _save(file: Path, model: MiniHawkEye, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
+    weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    state = {"model": weights, "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
     with atomic_write(file, "wb") as out:
         torch.save(state, out)
 
 
-def build(config: MiniTraining, material: Material) -> MiniHawkEye:
-    cache = (config.cache or config.output) / "material"
-    tables_file = cache / "tables.pt"
-    if not tables_file.is_file():
-        with atomic_write(tables_file, "wb") as out:
-            torch.save(class_tables(), out)
-    settings = hawkeye_mini(**config.model)
-    texts = [s for s in material.sentences if len(s) < 400] + [
-        q for qs in material.questions for x in qs for q in x.options
-    ]
-    tokenizer = train_tokenizer(texts, cache / "tokenizer.model", settings.language.vocab_size)
-    return fresh_mini(settings, tokenizer, torch.load(tables_file, weights_only=True), config.seed)
+@torch.no_grad()
+def _take(model: MiniHawkEye, weights: dict[str, Tensor]) -> None:
+    """Only the stage's own weights are in a stage's file; they must all have a place."""
+    places = dict(model.named_parameters())
+    for name, weight in weights.items():
+        places[name].copy_(weight)
 
 
 def train(config: MiniTraining) -> Path:
+    """All stages asked for; the model as it then stands is in ``output/model``."""
     pictures, _ = split_classes(read_pictures(config.pictures), config.held_out)
-    material = Material(config, pictures, "train", config.videos, config.seed)
-    model = build(config, material).to(pick_device(config.device)).train()
-    model.qformer.tables.requires_grad_(False)
-    log(f"{sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6:.2f} million weights to train")
-    groups = parameter_groups(model.named_parameters(), config.optimizer)
-    optimizer = build_optimizer(groups, config.optimizer, fused=False)
-    rates = [group["lr"] for group in optimizer.param_groups]  # before a checkpoint brings its own, lowered ones
-    file, step, seconds = config.output / "state.pt", 0, 0.0
-    if file.is_file():
-        state = torch.load(file, map_location=model.device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-        log(f"going on after step {step}")
-    began, sums, summed = time.perf_counter() - seconds, {}, 0
-    logged = time.perf_counter()
-    while step < config.steps:
-        elapsed = (time.perf_counter() - began) / 60
-        progress = step / config.steps if config.minutes is None else max(step / config.steps, elapsed / config.minutes)
-        if progress >= 1:
-            break
-        rate = min((step + 1) / 100, 1.0) * max(0.02, 0.5 * (1 + math.cos(math.pi * progress)))
-        for group, base in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = base * rate
-        torch.manual_seed(seed_for(config.seed, "dropout", step))
-        parts = losses(model, material, config, step)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack([part for name, part in parts.items() if name != "accuracy"]).sum().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip_norm or float("inf"))
-        optimizer.step()
-        step, summed = step + 1, summed + 1
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(part.detach())
-        if step % 50 == 0:
-            shown = " ".join(f"{name} {value / summed:.3f}" for name, value in sums.items())
-            speed = summed * config.batch / (time.perf_counter() - logged)
-            log(f"step {step} {elapsed:.1f} min {speed:.0f}/s lr {rate:.3f} {shown}")
-            sums, summed, logged = {}, 0, time.perf_counter()
-        if step % config.save_every == 0:
-            save_state(file, model, optimizer, step, time.perf_counter() - began)
-            save_mini(model, config.output / "model")
-    save_state(file, model, optimizer, step, time.perf_counter() - began)
-    return save_mini(model.eval(), config.output / "model")
+    material = Material(
+        config.material, pictures, "train", config.videos, config.seed, config.class_captions,
+        config.captioned, config.absent, config.negative_spans,
+    )  # fmt: skip
+    model = build(config, material)
+    model.to(pick_device(config.device)).train()
+    for stage in config.stages:
+        run_stage(model, material, config, stage)
+    return save_mini(model, config.output / "model")
 
 
 if __name__ == "__main__":
-    done = train(MiniTraining.from_yaml(sys.argv[1], sys.argv[2:]))
-    print(done)
+    print(train(MiniTraining.from_yaml(sys.argv[1], sys.argv[2:])))

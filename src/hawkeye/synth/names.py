@@ -170,6 +170,13 @@ def class_text(index: int) -> ClassText:
     return ClassText(name, synonyms, wider, _sentences(described.get(str(index), {})), wider in _PLACES)
 
 
+def full_description(index: int) -> str:
+    """All names of an ImageNet class and all that is said about its looks; the bare name where nothing is."""
+    clean, _, described = _tables()
+    entry = described.get(str(index))
+    return f"{', '.join(entry['name'])}. {entry['description']}" if entry else clean[index]
+
+
 def _sentences(entry: dict) -> tuple[str, ...]:
     """The description's first sentence, and that sentence cut at a comma: short enough to be queries."""
     first = re.split(r"(?<=[.!?])\s+", entry.get("description", ""))[0].rstrip(".;, ")

@@ -68,6 +68,10 @@ def model(tokenizer: SentencePieceTokenizer) -> MiniHawkEye:
     tables = torch.nn.functional.normalize(torch.randn(NUM_TABLES, 1000, 384, generator=generator), dim=-1)
     made = fresh_mini(hawkeye_mini(**SIZES), tokenizer, tables).eval()
     made._sentences.append(OneHot())  # type: ignore[arg-type]
+    with torch.no_grad():  # as they start, weights are so small that all videos look alike
+        for name, parameter in made.named_parameters():
+            if parameter.ndim > 1 and not name.endswith("tables"):
+                parameter.mul_(4)
     return made
 
 

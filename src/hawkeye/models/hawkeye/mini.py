@@ -9,6 +9,7 @@ It also compares single frames with text (`FrameTextModel`): the curve is the Q-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hawkeye.choices import OPTION_TEXT, letter
 from hawkeye.errors import CheckpointError, ConfigError
 from hawkeye.models.base import Answer, Look
 from hawkeye.models.class_texts import package_folder
@@ -34,6 +36,7 @@ from hawkeye.runtime import pick_device, pick_dtype
 from hawkeye.video.reader import Frames
 
 SHIPPED = Path(__file__).parent / "mini_weights"
+NARROW, NARROW_EMBEDDING = 3.0, 5.0
 TIED = "language.lm_head.weight"
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.model"
 
@@ -112,8 +115,8 @@ class MiniHawkEye(HawkEye):
     def visual_tokens(self, features: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         return self.tokens_of(self.read(features, ids))
 
-    def read(self, features: Tensor, sentences: Tensor) -> Reading:
-        return self.qformer(features, sentences.to(features.device, features.dtype))
+    def read(self, features: Tensor, sentences: Tensor, own: Tensor | None = None) -> Reading:
+        return self.qformer(features, sentences.to(features.device, features.dtype), own)
 
     def tokens_of(self, reading: Reading, choice: Tensor | None = None) -> Tensor:
         """Visual tokens (B, Q, D). ``choice`` (B, 4): probabilities to use in place of the Q-Former's own, in training."""
@@ -144,6 +147,10 @@ class MiniHawkEye(HawkEye):
         features = frame_embeddings.to(self.device)[None]
         return torch.cat([self.read(features, row[None]).inside for row in self.sentences.encode(texts)]).cpu()
 
+    def presence(self, peak: float) -> float:
+        """The probability that a sentence is somewhere in a video, from the highest logit there."""
+        return 1 / (1 + math.exp(-peak))
+
 
 @dataclass(frozen=True)
 class OneTokenizer:
@@ -162,6 +169,17 @@ def fresh_mini(config: MiniConfig, tokenizer: SentencePieceTokenizer, tables: Te
     initialize(model, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         model.qformer.tables.copy_(tables)
+        # A narrow language model needs larger weights to begin with than a wide one, or tokens drown in their mixtures.
+        for name, parameter in model.language.named_parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(NARROW_EMBEDDING if "embed_tokens" in name else NARROW)
+        for layer in model.qformer.layers:
+            layer.likeness.fill_(1.0)
+        model.qformer.prior.weight.fill_(1 / model.qformer.prior.in_features)
+        # The token that says "at the beginning" starts as what the language model takes these words for.
+        for number, choice in enumerate(CHOICES):
+            lettered = [tokenizer.encode(f"({letter(i)}) {OPTION_TEXT[choice]}")[-1] for i in range(len(CHOICES))]
+            model.position.weight[number] = model.language.model.embed_tokens.weight[lettered].mean(dim=0)
     settle(model.language, torch.device("cpu"))
     return model
 

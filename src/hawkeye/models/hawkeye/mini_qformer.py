@@ -20,8 +20,11 @@ from torch.nn import functional as F
 from hawkeye.choices import Choice
 from hawkeye.models.hawkeye.mini_config import NUM_CLASSES, MatchingConfig
 
-TEMPERATURES = (0.03, 0.05, 0.1)  # of the weights of classes
-NUM_TABLES = 2  # of class texts: bare names; names in a sentence with a wider word
+TEMPERATURES = (
+    0.1,
+)  # of the weights of classes; lower ones do better on photographs of one thing, worse on real videos
+NUM_TABLES = 4  # of class texts: names; names in a sentence; names, descriptions and captions together; captions
+CAPTIONED = slice(2, 4)  # the tables that captions are part of
 NUM_MATCHES = NUM_TABLES * 2 * len(TEMPERATURES)
 CHOICES = tuple(Choice)  # the order of the choice reading
 EPS = 1e-6
@@ -39,14 +42,19 @@ class Reading:
     found: Tensor
 
 
-def matches(logits: Tensor, sentence: Tensor, tables: Tensor) -> Tensor:
+def matches(logits: Tensor, sentence: Tensor, tables: Tensor, own: Tensor | None = None) -> Tensor:
     """How well frames fit a sentence, in `NUM_MATCHES` ways: (B, T, M).
 
     ``logits`` (B, T, 1000) of the frames' classes, ``sentence`` (B, 384), ``tables`` (K, 1000, 384): unit-length embeddings of
     the classes' texts. For each table and temperature: the mean logit, and the log-probability, under the classes' weights.
+    ``own`` (B,): in training, the class whose caption the sentence is, or -1: its name then stands for the caption, which
+    would give the answer away.
     """
-    likeness = sentence @ tables.flatten(0, 1).T  # (B, K * 1000)
-    likeness = likeness.unflatten(-1, (len(tables), NUM_CLASSES))
+    likeness = (sentence @ tables.flatten(0, 1).T).unflatten(-1, (len(tables), NUM_CLASSES))  # (B, K, 1000)
+    if own is not None:
+        hidden = own[:, None] == torch.arange(NUM_CLASSES, device=own.device)
+        captioned = torch.cat([likeness[:, :1], likeness[:, :1]], dim=1).where(hidden[:, None], likeness[:, CAPTIONED])
+        likeness = torch.cat([likeness[:, : CAPTIONED.start], captioned], dim=1)
     weights = torch.cat([(likeness / t).softmax(dim=-1) for t in TEMPERATURES], dim=1).transpose(
         1, 2
     )  # (B, 1000, M / 2)
@@ -88,6 +96,7 @@ class MatchingQFormer(nn.Module):
         self.query_tokens = nn.Parameter(torch.zeros(1, config.num_queries, width))
         self.match = nn.Linear(2 * NUM_MATCHES, width)
         self.scale_norm = nn.LayerNorm(NUM_MATCHES)
+        self.content_query, self.content_key = nn.Linear(width, width), nn.Linear(width, width)
         self.feature = nn.Linear(self.feature_width, config.feature_width, bias=False)
         self.feature_norm = nn.LayerNorm(config.feature_width)
         self.feature_in = nn.Linear(config.feature_width, width)
@@ -96,14 +105,14 @@ class MatchingQFormer(nn.Module):
         self.text = nn.Linear(config.text_width, width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
-        self.inside = nn.Linear(width, 1)
+        self.inside, self.prior = nn.Linear(width, 1), nn.Linear(NUM_MATCHES, 1)
         self.choice = nn.Sequential(nn.Linear(width + NUM_SHARES, width), nn.GELU(), nn.Linear(width, len(CHOICES)))
         self.found = nn.Linear(width, 1)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, features: Tensor, sentences: Tensor) -> Reading:
+    def forward(self, features: Tensor, sentences: Tensor, own: Tensor | None = None) -> Reading:
         pooled, logits = features[..., : self.feature_width], features[..., self.feature_width :]
-        fits = matches(logits, sentences, self.tables)
+        fits = matches(logits, sentences, self.tables, own)
         mean, deviation = fits.mean(dim=1, keepdim=True), fits.std(dim=1, keepdim=True, correction=0)
         relative = (fits - mean) / (deviation + EPS)
         seen = F.normalize(pooled - pooled.mean(dim=1, keepdim=True), dim=-1)
@@ -112,16 +121,19 @@ class MatchingQFormer(nn.Module):
 
         frames = self.match(torch.cat([relative, self.scale_norm(fits)], dim=-1)) + self.steps(near)
         frames = frames + self.place(_places(features.shape[1], features).expand(len(features), -1, -1))
-        frames = frames + self.feature_in(self.dropout(self.feature_norm(self.feature(pooled))))
         queries = self.query_tokens + self.text(self.dropout(sentences))[:, None]
         x, count = torch.cat([queries, frames], dim=1), self.query_tokens.shape[1]
         bias = F.pad(likeness * 4, (count, 0, count, 0))
         for layer in self.layers:
             x = layer(x, bias)
         x = self.norm(x)
-        first, inside = x[:, 0], self.inside(x[:, count:])[..., 0]
-        choice = self.choice(torch.cat([first, _shares(inside)], dim=-1))
-        return Reading(x[:, :count], inside, choice, self.found(first)[..., 0])
+        queries, frames = x[:, :count], x[:, count:]
+        inside = (self.inside(frames) + self.prior(relative))[..., 0]
+        choice = self.choice(torch.cat([queries[:, 0], _shares(inside)], dim=-1))
+        # What is on screen reaches the visual tokens only, never the readings: these shall not know pictures by heart.
+        attention = self.content_query(queries) @ self.content_key(frames).transpose(1, 2) / queries.shape[-1] ** 0.5
+        content = self.feature_in(self.dropout(self.feature_norm(self.feature(pooled))))
+        return Reading(queries + attention.softmax(dim=-1) @ content, inside, choice, self.found(queries[:, 0])[..., 0])
 
 
 def _shifted(likeness: Tensor, by: int) -> Tensor:
