@@ -40,7 +40,7 @@ test-web: $(VENV)/dev.stamp  ## the page in a real browser; needs to be root whe
 	$(BIN)/python -m pytest -m web tests/integration/demo
 
 docs: $(VENV)/dev.stamp  ## the documentation site, in site/; warnings are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 demo: $(VENV)/dev.stamp  ## the web page
 	$(BIN)/hawkeye demo

@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page):
 
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="needs mkdocs: pip install 'hawkeye-vtg[docs]'")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     built = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )
@@ -74,5 +74,5 @@ def test_the_site_builds_without_a_warning(tmp_path):
     reference = (tmp_path / "site" / "reference" / "cli" / "index.html").read_text(encoding="utf-8")
     assert "hawkeye ground" in reference
     assert "--max-turns" in reference
-    assert "log_probs" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text(encoding="utf-8")
+    assert "sub_window" in (tmp_path / "site" / "reference" / "api" / "index.html").read_text(encoding="utf-8")
     shutil.rmtree(tmp_path / "site")
