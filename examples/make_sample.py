@@ -24,7 +24,7 @@ SIZE, FPS, FADE = (640, 360), 25, 12  # a fade takes 12 frames, half in each sho
 
 @dataclass(frozen=True)
 class Shot:
-    """``start`` and ``end`` are (centre x, centre y, width) of the camera's view, as fractions of the picture's width and height."""
+    """``start`` and ``end``: (centre x, centre y, width) of the camera's view, as fractions of the picture's size."""
 
     picture: str
     seconds: float
