@@ -107,3 +107,16 @@ def test_uploads_beyond_the_limit_are_refused(client, tmp_path):
     big.write_bytes(bytes(6 * 1024 * 1024))
     with pytest.raises(ValueError, match=r"413|exceed|too large|Maximum"):
         client.predict(gradio_client.handle_file(big), "a cat", api_name="/ground")
+
+
+def test_a_port_in_use_is_one_clear_line(server, tmp_path, monkeypatch):
+    from hawkeye.demo.app import build, launch
+    from hawkeye.demo.service import Models
+    from hawkeye.demo.uploads import Uploads
+    from hawkeye.errors import ConfigError
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(server.uploads.folder))  # so that it is put back afterwards
+    uploads = Uploads(tmp_path / "other")
+    port = urllib.parse.urlsplit(server.url).port
+    with pytest.raises(ConfigError, match=rf"--port {port}: can't serve there"):
+        launch(build(Models.of({"slow": server.slow}), uploads), uploads, port=port, wait=False)
