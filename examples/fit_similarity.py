@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +49,16 @@ def picture_features(network: EfficientNetLite, folder: Path) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def fit(views: Tensor, captions: Tensor, texts: Tensor, classifier: Tensor, known: Tensor) -> FrameHead:
+def fit(network: EfficientNetLite, views: Tensor, captions: Tensor, texts: Tensor, known: Tensor) -> FrameHead:
     """A head from the pictures whose numbers are in ``known``; of the other classes only the text is used."""
     # A row of the classifier is what the network looks for in a class: one more picture, so to say, that its text describes.
-    features = F.normalize(torch.cat([*views[:, known], classifier]), dim=-1)
+    features = F.normalize(torch.cat([*views[:, known], network.classifier_weight]), dim=-1)
     targets = torch.cat([captions[known].repeat(len(views), 1), texts])
     regression, offset = fit_regression(features, targets, PENALTY)
     table = texts.clone()
     table[known] = F.normalize(texts[known] + captions[known], dim=-1)
-    return FrameHead(table, regression, offset)
+    head = FrameHead(table, regression, offset, photographs=torch.empty(0, table.shape[1]))
+    return replace(head, photographs=head.embed(views[0, known], network.classify(views[0, known])))
 
 
 def cross_validate(network: EfficientNetLite, views: Tensor, captions: Tensor, texts: Tensor) -> float:
@@ -65,7 +67,7 @@ def cross_validate(network: EfficientNetLite, views: Tensor, captions: Tensor, t
     rates = []
     for held in order.chunk(NUM_FOLDS):
         known = order[~torch.isin(order, held)]
-        head = fit(views, captions, texts, network.classifier_weight, known)
+        head = fit(network, views, captions, texts, known)
         fits = captions[held] @ head.embed(views[0, held], network.classify(views[0, held])).T
         better = (fits > fits.diagonal()[:, None]).sum(dim=1).float()
         others = len(held) - 1
@@ -93,7 +95,7 @@ def main() -> None:
     print(
         f"held-out captions that find their picture among {WAYS}: {cross_validate(network, views, captions, texts):.3f}"
     )
-    head = fit(views, captions, texts, network.classifier_weight, torch.arange(NUM_CLASSES))
+    head = fit(network, views, captions, texts, torch.arange(NUM_CLASSES))
     head.save(arguments.out)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes")
 

@@ -6,6 +6,7 @@ each shot, and the stretch is taken that has most above a share of the curve's p
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ MAX_STRETCHES = 2000  # of a longer video's frames fewer are embedded per second
 SMOOTHING = 3  # frames
 PEAK_SHARE = 0.55  # of the curve's peak over its mean: what lies above belongs to the stretch
 SURE = 0.5  # confidence from which a query counts as found
+
+
+Chance = Callable[[float], float]  # similarity -> probability
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,17 @@ def ground_direct(
     curves = model.similarity(torch.cat(embeddings), queries).numpy()
     total = time.perf_counter() - began
     timings = {"decode": decode / len(queries), "model": (total - decode) / len(queries)}
-    presence = getattr(model, "presence", None)
-    return [_answer(curve, stretches, top_k, presence, timings) for curve in curves]
+    chances = _chances(model, queries)
+    return [_answer(curve, stretches, top_k, chance, timings) for curve, chance in zip(curves, chances, strict=True)]
+
+
+def _chances(model: FrameTextModel, queries: Sequence[str]) -> list[Chance | None]:
+    """For each query what turns a similarity into the chance that it is there, if the model can tell (see `SimilarityModel`)."""
+    if not hasattr(model, "even_odds"):
+        return [None] * len(queries)
+    slope: float = model.odds_slope  # pyright: ignore[reportAttributeAccessIssue]
+    even: list[float] = model.even_odds(queries).tolist()  # pyright: ignore[reportAttributeAccessIssue]
+    return [lambda similarity, e=e: 1 / (1 + math.exp(-slope * (similarity - e))) for e in even]
 
 
 def direct_reads(reader: VideoReader, fps: float = 2.0) -> list[tuple[list[int], int]]:
@@ -113,7 +126,7 @@ def _answer(
     curve: np.ndarray,
     stretches: Stretches,
     top_k: int,
-    presence: Callable[[float], float] | None,
+    chance: Chance | None,
     timings: dict[str, float],
 ) -> DirectAnswer:
     smooth = smooth_in_shots(curve, stretches.shots)
@@ -121,9 +134,9 @@ def _answer(
     spans: list[ScoredSpan] = []
     for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k, PEAK_SHARE)):
         # A model that can't say how likely a peak is gives an order alone.
-        score = presence(float(smooth[first:last].max())) if presence else 1 / (1 + rank)
+        score = chance(float(smooth[first:last].max())) if chance else 1 / (1 + rank)
         score = min(score, spans[-1].score) if spans else score
         spans.append(ScoredSpan(Span(float(edges[first]), float(edges[last])), score))
     points = tuple((float(t), float(s)) for t, s in zip(stretches.centers, smooth, strict=True))
     confidence = spans[0].score
-    return DirectAnswer(tuple(spans), points, confidence, presence is None or confidence >= SURE, timings)
+    return DirectAnswer(tuple(spans), points, confidence, chance is None or confidence >= SURE, timings)

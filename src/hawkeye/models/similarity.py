@@ -31,8 +31,6 @@ from hawkeye.video.reader import Frames
 NETWORK_FILE = Path("models") / "efficientnet-lite2-9656183e.pth"
 FRAMES_PER_BATCH = 8
 MAX_ASPECT = 2.5  # longer pictures are squeezed: a strip would take long and look like nothing the network knows
-# How a peak of the curve turns into a probability that the sentence is there at all (docs/default_model.md).
-FOUND_COSINE, FOUND_SLOPE = 0.30, 14.0
 # How a curve over a window becomes a choice.
 FLAT = 0.08  # cosine between the mean and the highest point
 WINDOW_PEAK_SHARE = 0.4  # lower than for whole videos: what a window shows is often the sentence for the most part
@@ -58,6 +56,7 @@ class SimilarityModel:
     name = "similarity"
     num_frames = 12
     default_strategy = "direct"
+    odds_slope = 18.0  # log-odds per cosine above `even_odds` (docs/default_model.md)
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -80,9 +79,9 @@ class SimilarityModel:
         """float32 (len(texts), T): the cosine of each text and each frame."""
         return self.sentences.encode(texts).cpu() @ frame_embeddings.T
 
-    def presence(self, peak: float) -> float:
-        """The probability that a sentence is somewhere in a video, from the highest similarity there."""
-        return float(torch.sigmoid(torch.tensor(FOUND_SLOPE * (peak - FOUND_COSINE))))
+    def even_odds(self, texts: Sequence[str]) -> Tensor:
+        """float32 (len(texts),): the similarity at which it is as likely as not that a frame shows the text."""
+        return self.head.usual_best(self.sentences.encode(texts)).cpu()
 
     def score(self, looks: Sequence[Look]) -> list[list[float]]:
         """Grounding: which part of the window fits the query best. Questions: which option fits the frames best."""

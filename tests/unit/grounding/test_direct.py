@@ -1,5 +1,6 @@
 """The direct strategy on videos whose frames say by their colour how well they fit."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from hawkeye.errors import VideoError
-from hawkeye.grounding.direct import best_stretches, direct_reads, ground_direct, smooth_in_shots
+from hawkeye.grounding.direct import direct_reads, ground_direct, smooth_in_shots
 from hawkeye.grounding.shots import cut_positions, cut_times, split_at_cuts
 from hawkeye.video.reader import Frames, VideoInfo
 
@@ -51,8 +52,10 @@ class ColourModel:
 
 
 class SureModel(ColourModel):
-    def presence(self, peak):
-        return peak
+    odds_slope = 10.0
+
+    def even_odds(self, texts):
+        return torch.tensor([{"red": 0.7, "green": 0.4}[text] for text in texts])
 
 
 LEVELS = [(4.3, 20, 90), (6.1, 200, 20), (5.6, 90, 200), (4.0, 160, 90)]
@@ -79,10 +82,10 @@ def test_cuts_are_exact_where_every_frame_is_seen():
     assert answer.spans[0].span == pytest.approx((4.3, 10.4), abs=1e-6)
 
 
-def test_a_model_that_knows_presence_decides_whether_it_is_found():
+def test_a_model_that_knows_the_odds_decides_whether_it_is_found():
     high, low = ground_direct(SureModel(), BrightVideo([(5, 10, 40), (5, 240, 90)]), ["red", "green"], top_k=1)
     assert (high.found, low.found) == (True, False)
-    assert high.confidence == pytest.approx(240 / 255)
+    assert high.confidence == pytest.approx(1 / (1 + math.exp(-10 * (240 / 255 - 0.7))))
     assert low.spans[0].span == pytest.approx((5, 10), abs=0.06)  # the best guess all the same
 
 
@@ -114,18 +117,6 @@ def test_what_the_reader_says_is_not_swallowed():
 
     with pytest.raises(VideoError, match="frame 7"):
         ground_direct(ColourModel(), Broken(LEVELS), ["red"], top_k=1)
-
-
-def test_best_stretches_against_trying_all():
-    generator = np.random.default_rng(5)
-    for _ in range(20):
-        curve, lengths = generator.normal(size=30), generator.uniform(0.3, 0.7, size=30)
-        first, last = best_stretches(curve, lengths, 1)[0]
-        over = curve - np.average(curve, weights=lengths)
-        gains = (over - 0.55 * over.max()) * lengths
-        assert gains[first:last].sum() == pytest.approx(
-            max(gains[a:b].sum() for a in range(30) for b in range(a + 1, 31))
-        )
 
 
 def test_smoothing_stays_inside_a_shot():
