@@ -132,7 +132,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},  # the values written above
     "ours": {
         "similarity": {"embedder": "similarity", "weights": None},
+        "merge": {"threshold": 0.7},
         "captions": {"captioner": "similarity", "weights": None},
+        "negatives": {"same_threshold": 0.7},
     },
 }
 

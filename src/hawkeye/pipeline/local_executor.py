@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -35,6 +36,7 @@ def run_local(works: Iterable[VideoWork], config: InternVidGConfig, num_workers:
 def _in_processes(
     works: Iterator[VideoWork], config: InternVidGConfig, num_workers: int, scan_only: bool
 ) -> Iterator[VideoWork]:
+    not_ours = set(multiprocessing.active_children())
     pool = _pool(config, num_workers)
     running: dict[Future[VideoWork], VideoWork] = {}
     suspects: list[VideoWork] = []  # were under way when a worker died
@@ -60,6 +62,9 @@ def _in_processes(
                 suspects.clear()
                 pool = _pool(config, num_workers)
     finally:
+        if running:  # interrupted: what is under way is made again some other time
+            for process in set(multiprocessing.active_children()) - not_ours:
+                process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -83,6 +88,7 @@ def _pool(config: InternVidGConfig, num_workers: int) -> ProcessPoolExecutor:
 
 def _start(config: InternVidGConfig) -> None:
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     single_threaded().__enter__()  # to the end of the process
     _worker = Worker(config)
     threading.Thread(target=_end_with_parent, daemon=True).start()

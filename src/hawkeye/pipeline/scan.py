@@ -49,8 +49,16 @@ class ScanResult:
         }
 
 
+def find_scenes(path: str | Path, config: InternVidGConfig, threads: int = 1) -> ScanResult:
+    """Decode ``path`` once for its scenes alone; no pictures are kept. Raises VideoError."""
+    with FrameStream(path, threads) as stream:
+        detector = make_detector(config.scenes, stream.nominal_rate, config.device)
+        cuts = [cut for frame in stream for cut in detector.push(frame)]
+        return _result(stream, [*cuts, *detector.finish()], config, {})
+
+
 def scan(path: str | Path, config: InternVidGConfig, threads: int = 1) -> ScanResult:
-    """Decode ``path`` once. Raises VideoError."""
+    """Decode ``path`` once, for its scenes and the pictures of each. Raises VideoError."""
     with FrameStream(path, threads) as stream:
         detector = make_detector(config.scenes, stream.nominal_rate, config.device)
         keeper = _Keeper(config, stream.info.fps)
@@ -68,17 +76,15 @@ def scan(path: str | Path, config: InternVidGConfig, threads: int = 1) -> ScanRe
             keeper.cut(cut, pending)
         for frame in pending:
             keeper.add(frame)
-        duration = stream.info.duration
-        keeper.end(duration)
-        scenes = scenes_from_cuts([*cuts, *last_cuts], duration, config.scenes.min_secs)
-        return ScanResult(
-            duration,
-            stream.info.fps,
-            stream.info.num_frames,
-            stream.info.num_frames - stream.num_decoded + stream.info.num_corrupt,
-            scenes,
-            keeper.kept,
-        )
+        keeper.end(stream.info.duration)
+        return _result(stream, [*cuts, *last_cuts], config, keeper.kept)
+
+
+def _result(stream: FrameStream, cuts: list[float], config: InternVidGConfig, kept: dict[int, bytes]) -> ScanResult:
+    info = stream.info
+    num_corrupt = info.num_frames - stream.num_decoded + info.num_corrupt
+    scenes = scenes_from_cuts(cuts, info.duration, config.scenes.min_secs)
+    return ScanResult(info.duration, info.fps, info.num_frames, num_corrupt, scenes, kept)
 
 
 class _Keeper:

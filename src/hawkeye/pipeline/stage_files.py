@@ -24,7 +24,7 @@ from hawkeye.pipeline.parts import load_captioner, load_embedder, load_scorer
 from hawkeye.pipeline.positions import caption_frames, clamp, scoring_frames, similarity_frames
 from hawkeye.pipeline.publish import final_rows
 from hawkeye.pipeline.rows import captions_by_video, video_id
-from hawkeye.pipeline.scan import scan
+from hawkeye.pipeline.scan import find_scenes
 from hawkeye.pipeline.similarity import caption_similarity, scene_similarity
 from hawkeye.pipeline.sources import list_videos
 from hawkeye.pipeline.work import SCORE_DECIMALS
@@ -91,7 +91,7 @@ def run_scenes(files: Files, videos: Path | None, config: InternVidGConfig, warn
         row = {"video_fname": video.name}
         if video_id(row) not in out.keys:
             with _skipping(video.name, warn):
-                out.add(scan(video.path, config).row(video.name))
+                out.add(find_scenes(video.path, config).row(video.name))
     return out.num_added
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -253,6 +254,24 @@ def test_a_video_that_brings_workers_down_costs_only_itself(tiny_videos, quick, 
     assert sorted(done) == ["a.mp4", "d.mp4", "deadly"]
     assert "brought its worker process down" in done["deadly"].error
     assert done["a.mp4"].failed_stage is None
+
+
+def test_an_interrupt_does_not_wait_for_what_is_under_way(tiny_videos, quick, monkeypatch):
+    from hawkeye.pipeline.work import VideoWork
+
+    monkeypatch.setattr(local_executor, "_run", _slow)
+    works = [VideoWork(name, tiny_videos / name) for name in ("a.mp4", "slow", "slow too")]
+    done = local_executor.run_local(works, quick, 2)
+    assert next(done).video == "a.mp4"
+    started = time.perf_counter()
+    done.close()  # as when KeyboardInterrupt leaves the loop
+    assert time.perf_counter() - started < 20
+    assert not [process for process in multiprocessing.active_children() if process.is_alive()]
+
+
+def _slow(work, scan_only):
+    time.sleep(60 if "slow" in work.video else 0)
+    return work
 
 
 def _deadly(work, scan_only):
