@@ -34,11 +34,9 @@ def match(examples: Sequence[Any], predictions: Predictions) -> Matched:
     """
     rows = predictions.rows
     if all(row.id is not None for row in rows):
-        found = _by_key(examples, rows, lambda e, _: e.id, lambda p: p.id, "id")
+        found = _by_id(examples, rows)
     elif all(row.number is not None for row in rows):
-        found = _by_key(
-            examples, rows, lambda e, n: (_stem(e.video), n), lambda p: (_stem(p.video), p.number), "number"
-        )
+        found = _by_number(examples, rows)
     elif _aligned(examples, rows):
         found = Matched([*rows, *[None] * (len(examples) - len(rows))], "position")
     else:
@@ -52,15 +50,20 @@ def match(examples: Sequence[Any], predictions: Predictions) -> Matched:
     return found
 
 
-def _by_key(
-    examples: Sequence[Any], rows: Sequence[Predicted], key_of_example: Any, key_of_row: Any, by: str
-) -> Matched:
+def _by_id(examples: Sequence[Any], rows: Sequence[Predicted]) -> Matched:
+    places = {example.id: i for i, example in enumerate(examples)}
+    return _assign(len(examples), [places.get(row.id) for row in rows], rows, "id")
+
+
+def _by_number(examples: Sequence[Any], rows: Sequence[Predicted]) -> Matched:
+    """The n-th sentence of a video is the n-th example about it."""
     seen: dict[str, int] = {}
-    keys: dict[Hashable, int] = {}
+    places: dict[Hashable, int] = {}
     for i, example in enumerate(examples):
         number = seen[example.video] = seen.get(example.video, -1) + 1
-        keys[key_of_example(example, number)] = i
-    return _assign(len(examples), [keys.get(key_of_row(row)) for row in rows], rows, by)
+        places[_stem(example.video), number] = i
+    found = [places.get((_stem(row.video), row.number)) for row in rows]
+    return _assign(len(examples), found, rows, "number")
 
 
 def _by_sentence(examples: Sequence[Any], rows: Sequence[Predicted]) -> Matched:

@@ -20,9 +20,8 @@ def pack_spans(rows: Sequence[Sequence[Sequence[float]]], width: int | None = No
     """Lists of ``[start, end, ...]`` of any length -> float64 (N, width or the longest, 2), the rest NaN."""
     width = max((len(row) for row in rows), default=0) if width is None else width
     packed = np.full((len(rows), max(width, 1), 2), np.nan)
-    for i, row in enumerate(rows):
-        for j, span in enumerate(row[:width]):
-            packed[i, j] = span[0], span[1]
+    filled = np.arange(packed.shape[1]) < np.array([min(len(row), width) for row in rows], dtype=int)[:, None]
+    packed[filled] = np.array([(span[0], span[1]) for row in rows for span in row[:width]], dtype=float).reshape(-1, 2)
     return packed
 
 

@@ -109,7 +109,6 @@ def as_numbers(choices: Sequence[Sequence[str | None]], turns: int) -> np.ndarra
     """Names of choices, a list a row -> numbers (N, turns). Short lists, None and unknown names are "throughout"."""
     number = {str(choice): i for i, choice in enumerate(CHOICES)}
     table = np.full((len(choices), turns), THROUGHOUT)
-    for i, row in enumerate(choices):
-        for j, name in enumerate(row[:turns]):
-            table[i, j] = number.get(str(name), THROUGHOUT)
+    taken = np.arange(turns) < np.array([min(len(row), turns) for row in choices], dtype=int)[:, None]
+    table[taken] = [number.get(name or "", THROUGHOUT) for row in choices for name in row[:turns]]
     return table

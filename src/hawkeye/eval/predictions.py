@@ -19,7 +19,7 @@ from hawkeye.choices import OPTION_TEXT, Choice, option_lines, read_reply
 from hawkeye.errors import AnnotationError
 from hawkeye.eval.replies import Pair, read_percent_span, read_span
 from hawkeye.prompts import QUESTION_TEMPLATE
-from hawkeye.records import read_jsonl
+from hawkeye.records import read_json, read_jsonl
 
 Ranked = tuple[Pair, ...]
 
@@ -106,19 +106,30 @@ def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path}: can't be read as text ({error}): give a file of predictions") from None
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
+    """Of JSON lines, of a JSON list, or of one JSON object that may take several lines."""
+    if _is_object(_first_line(path)):
         yield from read_jsonl(path, partial_tail=True)
         return
+    whole = read_json(path)
     for row in whole if isinstance(whole, list) else [whole]:
         if not isinstance(row, dict):
             raise AnnotationError(f"{path}: expected objects, got {type(row).__name__}")
         yield row
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return next((line for line in file if line.strip()), "{}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnnotationError(f"{path}: can't be read as text ({error}): give a file of predictions") from None
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except json.JSONDecodeError:
+        return False
 
 
 def _is_nextgqa(key: str, value: Any) -> bool:

@@ -149,3 +149,21 @@ def test_a_split_that_keeps_its_answers_is_run_and_not_scored(evaluate, benchmar
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 10
     assert hawkeye("score", out, "-a", tmp_path / "test.jsonl") == 1
     assert "hold no true spans" in capsys.readouterr().err
+
+
+def test_the_embedded_default_beside_another_model(
+    evaluate, benchmark_data, red_in_registry, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    from hawkeye.models import base
+
+    monkeypatch.setitem(base.REGISTRY, "other", base.REGISTRY[red_in_registry])
+    for place in ("hawkeye.models.base", "hawkeye.cli.eval"):
+        monkeypatch.setattr(f"{place}.DEFAULT_MODEL", red_in_registry)
+    task = tmp_path / "own.yaml"
+    task.write_text(f"name: red\ndataset: jsonl\nannotations: {benchmark_data.annotations}\n")
+    arguments = ["--task-file", task, "--out", tmp_path / "run", "--limit", 4, "--with-default"]
+    assert evaluate("own", *arguments, "--model", "other", "--max-turns", 1) == 0
+    assert "embedded default (sees-red)" in capsys.readouterr().out
+    score = json.loads((tmp_path / "run" / "score.json").read_text())
+    assert score["references"][-1]["metrics"]["mIoU"]["value"] == score["overall"]["metrics"]["mIoU"]["value"]
+    assert len((tmp_path / "run" / red_in_registry / "predictions.jsonl").read_text().splitlines()) == 4
