@@ -3,12 +3,13 @@
     python examples/evaluate_mini.py configs/mini/train.yaml runs/mini/model pictures=PICTURES output=runs/mini
     python examples/evaluate_mini.py configs/mini/train.yaml runs/mini/model --real VIDEOS ...
 
-VIDEOS holds ``queries.jsonl`` (video, query, start, end, kind). Frames go through the ImageNet network once, at 4 a second, and
+VIDEOS holds ``queries.jsonl`` (video, query, start, end, kind). Frames go through the ImageNet network once, two a second, and
 are kept; everything after that is the real `Grounder`. Tables go to stdout, with 90 % intervals.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import Sequence
@@ -23,8 +24,17 @@ from train_mini import MiniTraining
 
 from hawkeye.choices import OPTION_TEXT, Choice, best_reachable, option_lines, sub_window
 from hawkeye.eval.bootstrap import Resampler, paired_difference
+from hawkeye.grounding.direct import (
+    LOOKS_PER_FRAME,
+    PEAK_SHARE,
+    Stretches,
+    best_stretches,
+    direct_reads,
+    smooth_in_shots,
+)
 from hawkeye.grounding.grounder import Grounder
 from hawkeye.grounding.result import GroundingResult
+from hawkeye.grounding.shots import cut_times, shot_numbers, split_at_cuts, thumbnails
 from hawkeye.grounding.source import Request
 from hawkeye.models.base import Look, load_model
 from hawkeye.models.hawkeye.mini import MiniHawkEye, load
@@ -32,7 +42,7 @@ from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig
 from hawkeye.models.hawkeye.mini_qformer import CAPTIONED, CHOICES
 from hawkeye.models.hawkeye.mini_vision import FrameEncoder
 from hawkeye.prompts import grounding_prompt
-from hawkeye.records import atomic_write, read_jsonl
+from hawkeye.records import atomic_write, read_json, read_jsonl
 from hawkeye.spans import Span
 from hawkeye.synth.items import Item, frame_times
 from hawkeye.synth.pictures import read_pictures, split_classes
@@ -40,7 +50,7 @@ from hawkeye.synth.plan import recipe_at
 from hawkeye.synth.recipe import coarse
 from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video, read_at
 
-FPS = 4.0
+FPS = 2.0  # frames a second, as the direct strategy embeds them
 DRAWS = 2000
 FINE_FRAMES = 48
 
@@ -48,8 +58,10 @@ FINE_FRAMES = 48
 class Numbered:
     """A video whose frames are numbers of feature rows, written as one pixel."""
 
-    def __init__(self, name: str, duration: float, rows: Sequence[int], fps: float) -> None:
-        self.rows, self._times = list(rows), np.arange(len(rows)) / fps
+    def __init__(self, name: str, rows: Sequence[int], stretches: Stretches) -> None:
+        self.rows, self.stretches = list(rows), stretches
+        duration = float(stretches.edges[-1])
+        self._times = np.arange(len(rows)) * duration / len(rows)
         self._info = VideoInfo(Path(name), "features", duration, len(rows), len(rows) / duration, 1, 1)
 
     @property
@@ -124,6 +136,18 @@ def refined(model: MiniHawkEye, query: Query, result: GroundingResult) -> Span |
     return Span(room.start + slot * starts[best], room.start + slot * ends[best])
 
 
+@torch.inference_mode()
+def along_curve(model: MiniHawkEye, query: Query) -> Span:
+    """The direct strategy on kept features: the best stretch of the curve, smoothed inside each shot."""
+    video, text, _, _ = query
+    frames = video.read(range(video.info.num_frames))
+    curve = model.similarity(model.embed_frames(frames), [text])[0].numpy()
+    stretches = video.stretches  # type: ignore[attr-defined]
+    smooth = smooth_in_shots(curve, stretches.shots)
+    first, last = best_stretches(smooth, stretches.lengths, 1, PEAK_SHARE)[0]
+    return Span(float(stretches.edges[first]), float(stretches.edges[last]))
+
+
 def after_turns(result: GroundingResult, turns: int) -> Span:
     """Where the recursion stood after so many turns."""
     used = result.turns[: min(turns, len(result.turns))]
@@ -148,8 +172,7 @@ def tables(model: MiniHawkEye, queries: Sequence[Query], title: str) -> dict[str
     found["recursive, 4 turns, exact"] = ious_of(
         [r.span for r in ground(exact, queries, strategy="recursive")], queries
     )
-    direct = ground(model, queries, strategy="direct")
-    found["direct"] = ious_of([r.span for r in direct], queries)
+    found["direct curve"] = ious_of([along_curve(model, q) for q in queries], queries)
     whole = [Span(0.0, video.info.duration) for video, _, _, _ in queries]
     found["always throughout"] = ious_of(whole, queries)
     best = [best_span(true, Span(0.0, video.info.duration)) for video, _, true, _ in queries]
@@ -177,10 +200,10 @@ def held_out(config: MiniTraining, model: MiniHawkEye, videos: int, most: int) -
     model.vision = Rows(material.rows)  # type: ignore[assignment]
     readers = []
     for plan in material.plans:
-        times = [n / FPS for n in range(max(1, round(plan.duration * FPS)))]
-        readers.append(
-            Numbered(plan.id, plan.duration, [material.numbers[coarse(recipe_at(plan, t))] for t in times], FPS)
-        )
+        edges = np.linspace(0.0, plan.duration, max(1, round(plan.duration * FPS)) + 1)
+        stretches = Stretches(edges, np.zeros(len(edges) - 1, dtype=int))
+        rows = [material.numbers[coarse(recipe_at(plan, t))] for t in stretches.centers]
+        readers.append(Numbered(plan.id, rows, stretches))
     queries = [
         (readers[n], event.sentences[0], event.span, event.kind)
         for n, events in enumerate(material.events)
@@ -193,7 +216,7 @@ def held_out(config: MiniTraining, model: MiniHawkEye, videos: int, most: int) -
 
 
 @torch.inference_mode()
-def _looks(config: MiniTraining, model: MiniHawkEye, material: Material, count: int = 1000) -> None:
+def _looks(config: MiniTraining, model: MiniHawkEye, material: Material, count: int = 500) -> None:
     """Single looks: is the right choice made, and are sentences recognised that fit nothing?"""
     rng = random.Random(0)
     items = [material.draw(rng).item for _ in range(count)]
@@ -230,7 +253,9 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
 def _look(material: Material, item: Item, times: list[float]) -> Look:
     plan = material.plans[item.plan]
     rows = [material.numbers[coarse(recipe_at(plan, t))] for t in times]
-    frames = Numbered(plan.id, plan.duration, rows, FPS).read(range(len(rows)))
+    frames = Numbered(plan.id, rows, Stretches(np.linspace(0, plan.duration, len(rows) + 1), np.zeros(len(rows)))).read(
+        range(len(rows))
+    )
     order = random.Random(item.sentence).sample(list(Choice), 4)
     options = tuple(option_lines([OPTION_TEXT[c] for c in order]))
     frames = Frames(frames.pixels, tuple(times))
@@ -243,15 +268,15 @@ def real(config: MiniTraining, model: MiniHawkEye, folder: Path) -> None:
     rows = sorted(read_jsonl(folder / "queries.jsonl"), key=lambda row: row["video"])
     kept = real_features(folder, [row["video"] for row in rows], config.material / "real.pt")
     table, readers = [], {}
-    for name, (duration, fps, features) in kept.items():
+    for name, (features, edges, shots) in kept.items():
         first = sum(map(len, table))
         table.append(features)
-        readers[name] = Numbered(name, duration, range(first, first + len(features)), fps)
+        numbers = range(first, first + len(features))
+        readers[name] = Numbered(name, numbers, Stretches(edges.numpy(), shots.numpy()))
     model.vision = Rows(torch.cat(table))  # type: ignore[assignment]
     queries = [(readers[r["video"]], r["query"], Span(r["start"], r["end"]), r["kind"]) for r in rows]
     found = tables(model, queries, "Real videos")
-    paths = [(open_video(folder / r["video"]), r["query"], q[2], q[3]) for r, q in zip(rows, queries, strict=True)]
-    base = ious_of([r.span for r in ground(load_model("similarity"), paths)], queries)
+    base = ious_of(similarity_spans(folder, rows, config.material / "similarity.json"), queries)
     groups = [r["video"] for r in rows]
     print(report("similarity (its default)", base, groups))
     print("\n| against similarity | mIoU difference (90 %) | p |\n|---|---|---|")
@@ -264,23 +289,44 @@ def real(config: MiniTraining, model: MiniHawkEye, folder: Path) -> None:
             print(f"| {kind}: {name} | {100 * change.value:+.1f} ({low:+.1f} to {high:+.1f}) | {change.p_value:.3f} |")
 
 
-def real_features(folder: Path, names: Sequence[str], file: Path) -> dict[str, tuple[float, float, Tensor]]:
-    """For each video its duration, frames a second and float16 features, kept in ``file``."""
+def similarity_spans(folder: Path, rows: Sequence[dict], file: Path) -> list[Span]:
+    """What the similarity model finds by default, kept in ``file``; delete it when that model changes."""
+    if not file.is_file():
+        requests = [Request(folder / row["video"], row["query"], id=str(n)) for n, row in enumerate(rows)]
+        found = {r.id: result.span for r, result in Grounder(load_model("similarity")).ground_many(requests)}
+        with atomic_write(file) as out:
+            json.dump([found[str(n)] for n in range(len(rows))], out)
+    return [Span(*span) for span in read_json(file)]
+
+
+def real_features(folder: Path, names: Sequence[str], file: Path) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """For each video what the direct strategy reads: float16 features, borders in seconds, shot numbers. Kept in ``file``."""
     kept: dict = torch.load(file, weights_only=True) if file.is_file() else {}
     encoder = FrameEncoder(FrameEncoderConfig())
     for name in dict.fromkeys(names):
         if name not in kept:
             log(f"features of {name}")
             with open_video(folder / name) as reader:
-                times = np.arange(max(1, round(reader.info.duration * FPS))) / FPS
-                parts = [
-                    encoder.encode(read_at(reader, part.tolist(), 288).pixels)
-                    for part in np.array_split(times, -(-len(times) // 8))
-                ]
-                kept[name] = (reader.info.duration, FPS, torch.cat(parts).half())
+                features, stretches = read_stretches(reader, encoder)
+            kept[name] = (features.half(), torch.tensor(stretches.edges), torch.tensor(stretches.shots))
             with atomic_write(file, "wb") as out:
                 torch.save(kept, out)
     return kept
+
+
+def read_stretches(reader: VideoReader, encoder: FrameEncoder) -> tuple[Tensor, Stretches]:
+    """The frames that `ground_direct` embeds, encoded, and the shots it sees."""
+    parts, pictures, seen = [], [], []
+    for indices, short_side in direct_reads(reader, FPS):
+        frames = reader.read(indices, short_side)
+        parts.append(encoder.encode(frames[slice(LOOKS_PER_FRAME // 2, None, LOOKS_PER_FRAME)].pixels))
+        pictures.append(thumbnails(frames.pixels))
+        seen += indices
+    features = torch.cat(parts)
+    edges = np.linspace(0.0, reader.info.duration, len(features) + 1)
+    once, first = np.unique(seen, return_index=True)
+    cuts = cut_times(np.concatenate(pictures)[first], once.tolist(), reader.times)
+    return features, Stretches(split_at_cuts(edges, cuts), shot_numbers((edges[:-1] + edges[1:]) / 2, cuts))
 
 
 if __name__ == "__main__":
@@ -289,4 +335,4 @@ if __name__ == "__main__":
     options = MiniTraining.from_yaml(settings, [o for o in others if o != "--real"])
     if videos:
         real(options, load(weights), videos[0])
-    held_out(options, load(weights), videos=60, most=300)
+    held_out(options, load(weights), videos=60, most=120)

@@ -109,6 +109,12 @@ REGISTRY: dict[str, ModelEntry] = {
             "ImageNet network x sentence embeddings; knows things and places, not actions",
         ),
         ModelEntry(
+            "mini",
+            "hawkeye.models.hawkeye.mini:load",
+            "nothing: weights come with the installation",
+            "HawkEye with small parts, trained on made-up videos; finds things and shots, not actions",
+        ),
+        ModelEntry(
             "hawkeye-7b",
             "hawkeye.models.hawkeye.load:load_7b",
             "--weights DIR with the published files",
