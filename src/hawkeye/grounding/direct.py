@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from hawkeye.models.base import FrameTextModel
 from hawkeye.models.curves import best_stretches
 from hawkeye.spans import Span
 from hawkeye.video.reader import VideoReader, indices_at
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOOKS_PER_FRAME = 5  # frames looked at for cuts, for each one that is embedded: its middle one
 STRETCHES_PER_READ = 12
@@ -59,13 +63,39 @@ class Stretches:
         return (self.edges[:-1] + self.edges[1:]) / 2
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A video as the model saw it: one row of ``embeddings`` (N, D) for each of the ``stretches``."""
+
+    embeddings: Tensor
+    stretches: Stretches
+    decode_seconds: float
+
+
 def ground_direct(
     model: FrameTextModel, reader: VideoReader, queries: Sequence[str], top_k: int, fps: float = 2.0
 ) -> list[DirectAnswer]:
     """One answer a query; the frames are read and embedded once for all. Raises VideoError."""
+    began = time.perf_counter()
+    watched = watch(model, reader, fps)
+    curves = model.similarity(watched.embeddings, queries).numpy()
+    chances = _chances(model, queries)
+    total = time.perf_counter() - began
+    decode = watched.decode_seconds
+    timings = {"decode": decode / len(queries), "model": (total - decode) / len(queries)}
+    answers = []
+    for curve, chance in zip(curves, chances, strict=True):
+        spans, smooth = rank_stretches(curve, watched.stretches, top_k, chance)
+        points = tuple((float(t), float(s)) for t, s in zip(watched.stretches.centers, smooth, strict=True))
+        confidence = spans[0].score
+        answers.append(DirectAnswer(tuple(spans), points, confidence, chance is None or confidence >= SURE, timings))
+    return answers
+
+
+def watch(model: FrameTextModel, reader: VideoReader, fps: float = 2.0) -> Watched:
+    """Read a video once, embed its frames, find its cuts. Raises VideoError."""
     import torch
 
-    began = time.perf_counter()
     decode, embeddings, pictures, seen = 0.0, [], [], []
     for indices, short_side in direct_reads(reader, fps):
         before = time.perf_counter()
@@ -75,11 +105,7 @@ def ground_direct(
         pictures.append(thumbnails(frames.pixels))
         seen += indices
     stretches = _stretches(_edges(reader.info.duration, fps), np.concatenate(pictures), seen, reader.times)
-    curves = model.similarity(torch.cat(embeddings), queries).numpy()
-    total = time.perf_counter() - began
-    timings = {"decode": decode / len(queries), "model": (total - decode) / len(queries)}
-    chances = _chances(model, queries)
-    return [_answer(curve, stretches, top_k, chance, timings) for curve, chance in zip(curves, chances, strict=True)]
+    return Watched(torch.cat(embeddings), stretches, decode)
 
 
 def _chances(model: FrameTextModel, queries: Sequence[str]) -> list[Chance | None]:
@@ -122,21 +148,15 @@ def smooth_in_shots(curve: np.ndarray, shots: np.ndarray) -> np.ndarray:
     return smooth
 
 
-def _answer(
-    curve: np.ndarray,
-    stretches: Stretches,
-    top_k: int,
-    chance: Chance | None,
-    timings: dict[str, float],
-) -> DirectAnswer:
+def rank_stretches(
+    curve: np.ndarray, stretches: Stretches, top_k: int, chance: Chance | None = None, peak_share: float = PEAK_SHARE
+) -> tuple[list[ScoredSpan], np.ndarray]:
+    """The spans where a query's curve (N) is high, best first, and the curve smoothed."""
     smooth = smooth_in_shots(curve, stretches.shots)
-    edges = stretches.edges
     spans: list[ScoredSpan] = []
-    for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k, PEAK_SHARE)):
+    for rank, (first, last) in enumerate(best_stretches(smooth, stretches.lengths, top_k, peak_share)):
         # A model that can't say how likely a peak is gives an order alone.
         score = chance(float(smooth[first:last].max())) if chance else 1 / (1 + rank)
         score = min(score, spans[-1].score) if spans else score
-        spans.append(ScoredSpan(Span(float(edges[first]), float(edges[last])), score))
-    points = tuple((float(t), float(s)) for t, s in zip(stretches.centers, smooth, strict=True))
-    confidence = spans[0].score
-    return DirectAnswer(tuple(spans), points, confidence, chance is None or confidence >= SURE, timings)
+        spans.append(ScoredSpan(Span(float(stretches.edges[first]), float(stretches.edges[last])), score))
+    return spans, smooth

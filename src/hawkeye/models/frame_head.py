@@ -37,12 +37,13 @@ class FrameHead:
     regression: Tensor
     offset: Tensor
     photographs: Tensor
+    regression_weight: float = REGRESSION_WEIGHT
 
     def embed(self, features: Tensor, logits: Tensor) -> Tensor:
         """Unit rows (T, D) from pooled features (T, 1280) and class logits (T, 1000)."""
         named = F.normalize(self.name(logits), dim=-1)
         described = F.normalize(F.normalize(features, dim=-1) @ self.regression + self.offset, dim=-1)
-        return F.normalize(named + REGRESSION_WEIGHT * described, dim=-1)
+        return F.normalize(named + self.regression_weight * described, dim=-1)
 
     def name(self, logits: Tensor) -> Tensor:
         """The first view alone, (T, D)."""
@@ -73,7 +74,8 @@ def load_frame_head(device: torch.device, path: Path = HEAD_FILE) -> FrameHead:
         raise CheckpointError(f"{path}: can't be read ({error}): install hawkeye-vtg again") from None
     if sorted(weights) != sorted(PARTS):
         raise CheckpointError(f"{path}: holds {', '.join(weights)}: expected {', '.join(PARTS)}")
-    return FrameHead(**{part: weights[part].float() for part in PARTS})
+    class_texts, regression, offset, photographs = (weights[part].float() for part in PARTS)
+    return FrameHead(class_texts, regression, offset, photographs)
 
 
 def fit_regression(features: Tensor, targets: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
