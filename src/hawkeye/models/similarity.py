@@ -36,7 +36,6 @@ FLAT = 0.08  # cosine between the mean and the highest point
 WINDOW_PEAK_SHARE = 0.4  # lower than for whole videos: what a window shows is often the sentence for the most part
 LOOK_AHEAD = 3  # turns
 CHOICE_SLOPE = 10.0
-OPTION_SLOPE = 20.0
 
 
 def network_features(network: EfficientNetLite, pixels: Tensor) -> Tensor:
@@ -45,7 +44,8 @@ def network_features(network: EfficientNetLite, pixels: Tensor) -> Tensor:
     scale = network.image_size / min(height, width)
     longest = int(network.image_size * MAX_ASPECT)
     size = [min(round(side * scale), longest) for side in (height, width)]
-    scaled = F.interpolate(pixels.float(), size, mode="bilinear", antialias=True)
+    # One by one: eight large pictures as floats would take a gigabyte.
+    scaled = torch.cat([F.interpolate(p.float(), size, mode="bilinear", antialias=True) for p in pixels.split(1)])
     scaled = ((scaled - 127) / 128).contiguous(memory_format=torch.channels_last)
     return network(scaled).mean(dim=(-2, -1))
 
@@ -98,9 +98,10 @@ class SimilarityModel:
             curve = self.similarity(embeddings, [look.query])[0]
             logits = choice_logits(curve, look.frames.times, look.window, look.choices)
         else:
-            # The options' words, and the question's with them: "What is on the table?" "A cup." "A cup on the table."
+            # With the question's words: "A cup." alone does not say that it stands on a table.
             bodies = [f"{look.query} {option.split(') ', 1)[-1]}" for option in look.options]
-            logits = OPTION_SLOPE * self.similarity(embeddings, bodies).mean(dim=1)
+            # Some texts fit every picture a little: what counts is how much better one fits than pictures usually do.
+            logits = self.odds_slope * (self.similarity(embeddings, bodies).mean(dim=1) - self.even_odds(bodies))
         return logits.log_softmax(dim=-1).tolist()
 
     @torch.inference_mode()
