@@ -17,10 +17,9 @@ SAMPLE = ROOT / "examples" / "space_cat_coffee.mp4"
 
 
 def _ground(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
-    try:
+    with pytest.raises(SystemExit) as ended:
         main(["ground", str(SAMPLE), *arguments, "--model", "mini", "--device", "cpu", "--json"])
-    except SystemExit as ended:
-        assert not ended.code
+    assert not ended.value.code
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
