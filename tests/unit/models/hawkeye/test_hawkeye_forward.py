@@ -70,8 +70,8 @@ def test_embeddings_of_the_prompt(build, batch_of, recorded, case):
     with torch.inference_mode():
         visual = model.visual_tokens(model.vision_features(batch.pixels), batch.instruction_ids, batch.instruction_mask)
         embedded = model.embed_prompt(batch.tokens, visual)
-    # The recording has the number 1.0 in the BOS slot.
-    torch.testing.assert_close(embedded[:, 1:], tensors[f"{case}.inputs_embeds"][:, 1:], **CLOSE)
+    # Every fourth position is kept; the recording has the number 1.0 in the BOS slot.
+    torch.testing.assert_close(embedded[:, ::4][:, 1:], tensors[f"{case}.inputs_embeds"][:, 1:], **CLOSE)
     assert (tensors[f"{case}.inputs_embeds"][:, 0] == 1).all()
 
 

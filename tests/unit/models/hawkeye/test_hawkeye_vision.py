@@ -22,7 +22,7 @@ def test_position_tables_are_bit_for_bit_the_references(recorded):
             assert torch.equal(ours[told[name]["rows"]], table)
             assert float(ours.double().abs().sum()) == pytest.approx(told[name]["full_abs_sum"], rel=1e-12)
         else:
-            assert torch.equal(ours[::9], table[0])
+            assert torch.equal(ours[::29], table[0])
 
 
 @pytest.mark.parametrize("num_frames", [1, 4, 8, 12])
