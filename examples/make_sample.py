@@ -35,9 +35,23 @@ class Shot:
 
 
 SHOTS = (
-    Shot("hubble_deep_field.jpg", 7.0, (0.5, 0.5, 1.0), (0.45, 0.4, 0.5), False, ("Many distant galaxies in the night sky.",)),
+    Shot(
+        "hubble_deep_field.jpg",
+        7.0,
+        (0.5, 0.5, 1.0),
+        (0.45, 0.4, 0.5),
+        False,
+        ("Many distant galaxies in the night sky.",),
+    ),
     Shot("rocket.jpg", 8.0, (0.5, 0.75, 0.8), (0.5, 0.45, 0.8), True, ("A rocket lifts off from the launch pad.",)),
-    Shot("astronaut.png", 7.0, (0.5, 0.35, 1.0), (0.45, 0.3, 0.7), False, ("An astronaut in an orange space suit smiles.",)),
+    Shot(
+        "astronaut.png",
+        7.0,
+        (0.5, 0.35, 1.0),
+        (0.45, 0.3, 0.7),
+        False,
+        ("An astronaut in an orange space suit smiles.",),
+    ),
     Shot("coffee.png", 8.0, (0.35, 0.5, 0.75), (0.62, 0.5, 0.75), True, ("A cup of coffee on a wooden table.",)),
     Shot("chelsea.png", 8.0, (0.5, 0.5, 1.0), (0.45, 0.5, 0.6), False, ("A cat looks into the camera.",)),
     Shot("motorcycle_left.png", 8.0, (0.3, 0.5, 0.7), (0.65, 0.5, 0.7), True, ("A motorcycle stands in a garage.",)),

@@ -110,9 +110,8 @@ def _print_result(result: Result) -> None:
     if result.skipped:
         say(f"{result.skipped} steps were left out because their loss was not finite")
     if result.best:
-        say(
-            f"best {result.best['metric']} {result.best['value']:.3f}: {result.output / 'checkpoints' / result.best['checkpoint']}"
-        )
+        place = result.output / "checkpoints" / result.best["checkpoint"]
+        say(f"best {result.best['metric']} {result.best['value']:.3f}: {place}")
     if result.stopped:
         say(f"stopped after step {result.step} of {result.total_steps}: the same command goes on from there")
     else:

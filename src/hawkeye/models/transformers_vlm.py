@@ -111,7 +111,8 @@ def load(
     place = pick_device(device)
     try:
         processor = AutoProcessor.from_pretrained(weights)
-        model = AutoModelForImageTextToText.from_pretrained(weights, dtype=pick_dtype(dtype, place))
+        model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=pick_dtype(dtype, place))
+        model = model.to(place)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{weights}: can't be loaded as an image-text-to-text model: {reason}") from None
@@ -119,4 +120,4 @@ def load(
         raise CheckpointError(
             f"{weights}: its processor has no chat template: expected an instruction-tuned chat model"
         )
-    return TransformersVLM(f"hf:{Path(str(weights)).name}", processor, model.to(device=place), num_frames, short_side)
+    return TransformersVLM(f"hf:{Path(str(weights)).name}", processor, model, num_frames, short_side)

@@ -173,8 +173,9 @@ def fresh_mini(config: MiniConfig, tokenizer: SentencePieceTokenizer, tables: Te
         for name, parameter in model.language.named_parameters():
             if parameter.ndim > 1:
                 parameter.mul_(NARROW_EMBEDDING if "embed_tokens" in name else NARROW)
-        for layer in model.qformer.layers:
-            layer.likeness.fill_(1.0)
+        for name, parameter in model.qformer.named_parameters():
+            if name.endswith(".likeness"):
+                parameter.fill_(1.0)
         model.qformer.prior.weight.fill_(1 / model.qformer.prior.in_features)
         # The token that says "at the beginning" starts as what the language model takes these words for.
         for number, choice in enumerate(CHOICES):
