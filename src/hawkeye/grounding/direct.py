@@ -101,7 +101,7 @@ def watch(model: FrameTextModel, reader: VideoReader, fps: float = 2.0) -> Watch
         before = time.perf_counter()
         frames = reader.read(indices, short_side)
         decode += time.perf_counter() - before
-        embeddings.append(model.embed_frames(frames[slice(LOOKS_PER_FRAME // 2, None, LOOKS_PER_FRAME)]))
+        embeddings.append(model.embed_frames(frames[LOOKS_PER_FRAME // 2 :: LOOKS_PER_FRAME]))
         pictures.append(thumbnails(frames.pixels))
         seen += indices
     stretches = _stretches(_edges(reader.info.duration, fps), np.concatenate(pictures), seen, reader.times)
