@@ -84,9 +84,17 @@ def command(
 def split_words(words: list[str]) -> tuple[list[Path], list[str]]:
     """The leading words that are files or folders are videos (the first always is); the rest are sentences."""
     count = 1
-    while count < len(words) and Path(words[count]).exists():
+    while count < len(words) and is_path(words[count]):
         count += 1
     return [Path(word) for word in words[:count]], words[count:]
+
+
+def is_path(word: str) -> bool:
+    """Is there such a file or folder? A sentence longer than file names can be is none, nor is the empty one."""
+    try:
+        return bool(word) and Path(word).exists()
+    except OSError:
+        return False
 
 
 def check_writable(folder: Path) -> None:
