@@ -2,12 +2,16 @@
 
     python benchmarks/pipeline_quality.py cuts [--images FOLDER] [--videos 4]
     python benchmarks/pipeline_quality.py real --videos FOLDER      (with queries.jsonl: spans of joined clips)
-    python benchmarks/pipeline_quality.py alike --videos FOLDER     (the same; needs the embedder)
+    python benchmarks/pipeline_quality.py merged --videos FOLDER    (the same; with the embedder)
+    python benchmarks/pipeline_quality.py alike --videos FOLDER     (the same; with the embedder)
+    python benchmarks/pipeline_quality.py captions --videos FOLDER  (the same; with the captioner)
 
 ``cuts``: shots that pan and zoom over photographs (without --images over made-up textures), joined by hard cuts, fades
 through black and dissolves, with flashes and shaking in between; F1 of each detector. ``real``: F1 at the joins of real
-clips. ``alike``: similarity of two halves of one clip against halves of different clips of the same video, for the choice
-of merge.threshold and negatives.same_threshold. Prints JSON.
+clips. ``merged``: the same after scenes that look alike have been merged, which heals needless cuts. ``alike``:
+similarity of two halves of one clip against halves of different clips of the same video, for the choice
+of merge.threshold and negatives.same_threshold. ``captions``: how often the caption of a clip is nearer to that clip's own
+sentence than to those of the other clips in its video, by sentence embeddings. Prints JSON.
 """
 
 from __future__ import annotations
@@ -25,12 +29,13 @@ import numpy as np
 
 from hawkeye.pipeline.config import load_config
 from hawkeye.pipeline.detectors import make_detector
-from hawkeye.pipeline.parts import load_embedder
-from hawkeye.pipeline.positions import similarity_frames
+from hawkeye.pipeline.parts import load_captioner, load_embedder
+from hawkeye.pipeline.positions import caption_frames, similarity_frames
 from hawkeye.pipeline.similarity import scene_similarity
+from hawkeye.pipeline.work import VideoWork, merged_scenes, scan_step, similarity_step
 from hawkeye.pipeline.worker import single_threaded
 from hawkeye.records import read_jsonl
-from hawkeye.video.reader import open_video
+from hawkeye.video.reader import open_video, read_at
 from hawkeye.video.stream import FrameStream
 from hawkeye.video.synthetic import write_video
 
@@ -101,6 +106,28 @@ def film(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[list
     return [frame.astype(np.uint8) for frame in frames], transitions
 
 
+def captions(folder: Path) -> dict[str, Any]:
+    """The embedded captioner on real clips with one sentence each."""
+    config, encode = load_config(), load_embedder(load_config()).sentences.encode  # type: ignore[attr-defined]
+    captioner = load_captioner(config)
+    num_clips, num_right, chance = 0, 0, 0.0
+    made: list[str] = []
+    for video, rows in joined_rows(folder).items():
+        with open_video(folder / video) as reader:
+            fps, count = reader.info.fps, config.captions.num_frames
+            wanted = [caption_frames(row["start"], row["end"], fps, count) for row in rows]
+            frames = [read_at(reader, [n / fps for n in numbers], config.frames.short_side) for numbers in wanted]
+        written = captioner.caption(frames)
+        table = encode(written).cpu() @ encode([row["query"] for row in rows]).cpu().T
+        num_right += sum(int(table[i].argmax()) == i for i in range(len(rows)))
+        num_clips, chance, made = num_clips + len(rows), chance + 1.0, made + written
+    rate = {
+        "own sentence first %": round(100 * num_right / num_clips, 1),
+        "by chance %": round(100 * chance / num_clips, 1),
+    }
+    return {"clips": num_clips, "different captions": len(set(made))} | rate
+
+
 def made_films(folder: Path | None, count: int, where: Path) -> Iterator[tuple[Path, list[Transition]]]:
     rng = np.random.default_rng(7)
     files = sorted(folder.glob("*.jpg")) if folder else []
@@ -151,13 +178,18 @@ def score(films: Sequence[tuple[Path, float, list[Transition]]]) -> dict[str, An
     return results
 
 
-def real_joins(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """For each video of joined clips the spans of its clips, in order."""
-    joined: dict[str, list[tuple[float, float]]] = {}
+def joined_rows(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """For each video of joined clips the rows about its clips."""
+    joined: dict[str, list[dict[str, Any]]] = {}
     for row in read_jsonl(folder / "queries.jsonl"):
         if row["kind"] == "montage":
-            joined.setdefault(row["video"], []).append((row["start"], row["end"]))
-    return {video: sorted(set(spans)) for video, spans in joined.items()}
+            joined.setdefault(row["video"], []).append(row)
+    return joined
+
+
+def real_joins(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """For each video of joined clips the spans of its clips, in order."""
+    return {video: sorted({(r["start"], r["end"]) for r in rows}) for video, rows in joined_rows(folder).items()}
 
 
 def real_films(folder: Path) -> list[tuple[Path, float, list[Transition]]]:
@@ -168,6 +200,34 @@ def real_films(folder: Path) -> list[tuple[Path, float, list[Transition]]]:
         borders = sorted({round(t * fps) for span in spans for t in span if 0.1 < t < duration - 0.1})
         films.append((folder / video, fps, [Transition("join", n, n) for n in borders]))
     return films
+
+
+def merged(folder: Path) -> dict[str, Any]:
+    """F1 of the borders between merged segments at the joins of real clips, for each detector and merge threshold."""
+    films = real_films(folder)
+    results: dict[str, Any] = {}
+    for name, overrides in DETECTORS.items():
+        config = load_config(overrides=overrides)
+        embedder, works = load_embedder(config), []
+        for path, fps, transitions in films:
+            with single_threaded():
+                work = similarity_step(scan_step(VideoWork(path.name, path), config), config, embedder)
+            works.append((work, fps, transitions))
+        for threshold in (0.6, 0.7, 0.8, 1.0):
+            settings = load_config(overrides=[*overrides, f"merge.threshold={threshold}"])
+            num_borders = num_right = num_joins = 0
+            for work, fps, transitions in works:
+                borders = [round(start * fps) for start, _ in merged_scenes(work, settings)[1:]]
+                num_borders, num_joins = num_borders + len(borders), num_joins + len(transitions)
+                num_right += sum(any(abs(t.first - b) <= SLACK for b in borders) for t in transitions)
+            precision, recall = num_right / max(1, num_borders), num_right / num_joins
+            f1 = 2 * precision * recall / max(1e-9, precision + recall)
+            results[f"{name}, merged above {threshold}"] = {
+                "F1": round(f1, 3),
+                "precision": round(precision, 3),
+                "recall": round(recall, 3),
+            }
+    return results
 
 
 def alike(folder: Path) -> dict[str, Any]:
@@ -195,12 +255,16 @@ def alike(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cuts", "real", "alike"])
+    parser.add_argument("what", choices=["cuts", "real", "merged", "alike", "captions"])
     parser.add_argument("--images", type=Path)
     parser.add_argument("--videos", default="4", help="cuts: how many films to make; else the folder of videos")
     arguments = parser.parse_args()
     if arguments.what == "alike":
         result = alike(Path(arguments.videos))
+    elif arguments.what == "captions":
+        result = captions(Path(arguments.videos))
+    elif arguments.what == "merged":
+        result = merged(Path(arguments.videos))
     elif arguments.what == "real":
         result = score(real_films(Path(arguments.videos)))
     else:

@@ -100,7 +100,7 @@ def test_the_embedded_parts(capsys, videos, tmp_path):
     assert code == 0
     rows = [json.loads(line) for line in (tmp_path / "captions_scored.jsonl").read_text().splitlines()]
     assert rows
-    assert all(row["caption"].startswith("a photo of ") and -1 <= row["clip_sim"] <= 1 for row in rows)
+    assert all(row["caption"].startswith("a video of ") and -1 <= row["clip_sim"] <= 1 for row in rows)
     assert "3 videos (1 failed)" in log
 
 

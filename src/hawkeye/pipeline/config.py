@@ -133,7 +133,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "ours": {
         "similarity": {"embedder": "similarity", "weights": None},
         "merge": {"threshold": 0.7},
-        "captions": {"captioner": "similarity", "weights": None},
+        "captions": {"captioner": "similarity", "weights": None, "num_frames": 3},
         "negatives": {"same_threshold": 0.7},
     },
 }

@@ -15,7 +15,9 @@ from hawkeye.errors import CheckpointError, ConfigError
 from hawkeye.pipeline import blip, clip
 from hawkeye.pipeline.colours import Colours
 from hawkeye.pipeline.config import CaptionsConfig, load_config
+from hawkeye.pipeline.naming import NamingCaptioner
 from hawkeye.pipeline.parts import check_names, has_own_scorer, load_captioner, load_embedder, load_scorer
+from hawkeye.pipeline.worker import single_threaded
 from hawkeye.video.reader import Frames
 
 from .conftest import COLOURS, QUICK
@@ -155,13 +157,15 @@ def test_the_embedded_model_plays_all_parts_once():
     check_names(config)
     embedder = load_embedder(config)
     captioner = load_captioner(config)
+    assert isinstance(captioner, NamingCaptioner)
     assert load_scorer(config) is embedder
-    assert captioner._model is embedder  # type: ignore[attr-defined]
+    assert captioner._model is embedder
     assert not has_own_scorer(config)
     assert has_own_scorer(load_config(overrides=["scores.scorer=clip"]))
-    captions = captioner.caption([coloured("red"), coloured("blue", "green")])
+    with single_threaded():
+        captions = captioner.caption([coloured("red"), coloured("blue", "green")])
     assert len(captions) == 2
-    assert all(caption.startswith("a photo of ") for caption in captions)
+    assert all(caption.startswith("a video of ") for caption in captions)
     scores = embedder.similarity(embedder.embed_frames(coloured("red", "blue")), captions)
     assert scores.shape == (2, 2)
 
