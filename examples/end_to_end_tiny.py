@@ -26,7 +26,7 @@ from hawkeye.train.tokenizers import make_tokenizers
 from hawkeye.video.synthetic import write_video
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 230), "yellow": (220, 210, 40)}
-SECONDS, FPS, SIZE, SQUARE = 24, 2, 48, 36
+SECONDS, FPS, SIZE, SQUARE = 24, 5, 32, 24
 TRAIN_VIDEOS, TEST_VIDEOS, NUM_FRAMES = 240, 60, 8
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "train"
 
@@ -50,7 +50,7 @@ def make_split(folder: Path, split: str, count: int, seed: int) -> list[dict]:
     rows = []
     for number in range(count):
         colour = rng.choice(list(COLOURS))
-        length = rng.uniform(2, 14)
+        length = rng.uniform(3, 14)
         start = rng.uniform(0, SECONDS - length)
         name = f"{split}_{number:03d}.mp4"
         frames = make_frames(COLOURS[colour], (start, start + length), rng)

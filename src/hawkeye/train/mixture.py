@@ -17,6 +17,7 @@ from hawkeye.errors import ConfigError
 from hawkeye.runtime import seed_for
 
 BUCKET_BATCHES = 32  # texts are sorted by length within so many batches: enough to save padding, little enough to mix
+BLUR = 0.2  # lengths are sorted as if they were so much shorter or longer: texts of equal length often say the same
 
 
 class Entry(NamedTuple):
@@ -55,7 +56,8 @@ def epoch_plan(
         rows = rows[np.argsort(rows["key"], kind="stable")]
         if bucket:
             window = np.arange(len(rows)) // (batch_size * BUCKET_BATCHES)
-            rows = rows[np.lexsort((rows["length"], window))]
+            blurred = rows["length"] * rng.uniform(1 - BLUR, 1 + BLUR, len(rows))
+            rows = rows[np.lexsort((blurred, window))]
         whole = rows[: len(rows) // batch_size * batch_size].reshape(-1, batch_size)
         names = ("source", "item", "turn")
         batches.extend([Entry(epoch, *(int(row[name]) for name in names)) for row in batch] for batch in whole)
