@@ -39,7 +39,7 @@ def test_notebook_runs(path, quiet_system):
     expected = {
         "1_ground_a_query": "turn 1:",
         "2_evaluate_and_analyse": "throughout R@0.3",
-        "3_build_data": "espresso",
+        "3_build_data": "a video of ",
         "4_fine_tune_tiny": "found",
     }
     assert expected[path.stem] in printed

@@ -26,7 +26,6 @@ FRAME_TEXT_MODELS = {
 CAPTIONERS = {
     "blip": "hawkeye.pipeline.blip:load",
     "colours": "hawkeye.pipeline.colours:load",
-    "similarity": "hawkeye.pipeline.naming:load",
 }
 
 
@@ -69,7 +68,7 @@ def load_captioner(config: InternVidGConfig) -> Captioner:
     if captions.captioner in CAPTIONERS:
         return _load(CAPTIONERS[captions.captioner], captions.weights, config.device, captions)
     _known("captions.captioner", captions.captioner, CAPTIONERS)
-    model = registry_model(captions.captioner, captions.weights, config.device)
+    model = _registry_model(captions.captioner, captions.weights, config.device)
     return ModelCaptioner(model, captions.prompt, captions.max_new_tokens)
 
 
@@ -90,7 +89,7 @@ def _frame_text_model(name: str, weights: str | None, device: str) -> FrameTextM
     if name in FRAME_TEXT_MODELS:
         return _load(FRAME_TEXT_MODELS[name], weights, device)
     _known("embedder or scorer", name, FRAME_TEXT_MODELS)
-    model = registry_model(name, weights, device)
+    model = _registry_model(name, weights, device)
     if not isinstance(model, FrameTextModel):
         raise ConfigError(
             f"model {name!r} does not compare single frames: use {', '.join(FRAME_TEXT_MODELS)} or similarity"
@@ -99,14 +98,14 @@ def _frame_text_model(name: str, weights: str | None, device: str) -> FrameTextM
 
 
 @cache
-def registry_model(name: str, weights: str | None, device: str) -> Any:
+def _registry_model(name: str, weights: str | None, device: str) -> Any:
     """One copy in a process, whatever parts it plays."""
     return load_model(name, weights, device)
 
 
 def _known(setting: str, name: str, listed: dict[str, str]) -> None:
     if name not in listed and name not in REGISTRY:
-        raise ConfigError(f"{setting} {name!r} is unknown: expected one of {', '.join(listed | REGISTRY)}")
+        raise ConfigError(f"{setting} {name!r} is unknown: expected one of {', '.join([*listed, *REGISTRY])}")
 
 
 def _load(loader: str, *arguments: Any) -> Any:

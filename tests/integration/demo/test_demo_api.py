@@ -60,7 +60,7 @@ def test_ask_caption_and_clip(client, handle):
     )
     assert reply["index"] == 0
     assert sum(reply["probabilities"]) == pytest.approx(1)
-    assert client.predict(video=handle, start=23, end=29, api_name="/caption")["answer"].startswith("a photo of")
+    assert client.predict(video=handle, start=23, end=29, api_name="/caption")["answer"].startswith("a video of ")
     with open_video(client.predict(video=handle, start=1, end=2, api_name="/clip")) as clip:
         assert clip.info.duration == pytest.approx(1.0, abs=0.05)
 

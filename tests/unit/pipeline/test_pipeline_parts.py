@@ -15,8 +15,14 @@ from hawkeye.errors import CheckpointError, ConfigError
 from hawkeye.pipeline import blip, clip
 from hawkeye.pipeline.colours import Colours
 from hawkeye.pipeline.config import CaptionsConfig, load_config
-from hawkeye.pipeline.naming import NamingCaptioner
-from hawkeye.pipeline.parts import check_names, has_own_scorer, load_captioner, load_embedder, load_scorer
+from hawkeye.pipeline.parts import (
+    ModelCaptioner,
+    check_names,
+    has_own_scorer,
+    load_captioner,
+    load_embedder,
+    load_scorer,
+)
 from hawkeye.pipeline.worker import single_threaded
 from hawkeye.video.reader import Frames
 
@@ -157,7 +163,7 @@ def test_the_embedded_model_plays_all_parts_once():
     check_names(config)
     embedder = load_embedder(config)
     captioner = load_captioner(config)
-    assert isinstance(captioner, NamingCaptioner)
+    assert isinstance(captioner, ModelCaptioner)
     assert load_scorer(config) is embedder
     assert captioner._model is embedder
     assert not has_own_scorer(config)
