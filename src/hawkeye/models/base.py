@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from hawkeye.choices import Choice
 from hawkeye.errors import ConfigError
 from hawkeye.prompts import Prompt
+from hawkeye.runtime import keep_freed_memory
 from hawkeye.spans import Span
 from hawkeye.video.reader import Frames
 
@@ -157,5 +158,6 @@ def load_model(
     else:
         hint = f"{wanted} is a folder without config.json" if Path(wanted).is_dir() else "no such model or folder"
         raise ConfigError(f"model {wanted!r}: {hint}. Known models: {', '.join(REGISTRY)}; or give a converted folder")
+    keep_freed_memory()
     module, function = loader.split(":")
     return getattr(import_module(module), function)(weights=weights, device=device, dtype=dtype, **options)
