@@ -1,4 +1,4 @@
-"""Hooks of the documentation site: the menu in reading order, and a page for the command line made from the commands.
+"""Hooks of the documentation site: the menu in reading order, a page for the command line, and one of benchmark results.
 
 Not part of the package; mkdocs imports it.
 """
@@ -6,6 +6,7 @@ Not part of the package; mkdocs imports it.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import typer
@@ -13,6 +14,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from hawkeye.cli.main import VERBS, build_app
+
+sys.path.insert(0, str(Path(__file__).parent))
+from performance_page import performance_page  # noqa: E402
 
 # Pages that are not named here come after those that are; a page that is not there yet is left out.
 MENU = {
@@ -28,15 +32,15 @@ MENU = {
         "mini.md",
         "video.md",
     ],
-    "Reference": ["reference/cli.md", "reference/api.md", "architecture.md", "experiments.md"],
+    "Measured": ["reproduction.md", "performance.md", "experiments.md"],
+    "Reference": ["reference/cli.md", "reference/api.md", "architecture.md"],
 }
-GENERATED = "reference/cli.md"
 REPOSITORY_FILES = re.compile(r"\]\((\.\./[^)#]+)(#[^)]*)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The menu, of the pages that exist."""
-    there = {str(path.relative_to(config.docs_dir)) for path in Path(config.docs_dir).rglob("*.md")} | {GENERATED}
+    there = {str(path.relative_to(config.docs_dir)) for path in Path(config.docs_dir).rglob("*.md")} | GENERATED.keys()
     named = {page for pages in MENU.values() for page in pages}
     menu = {title: [page for page in pages if page in there] for title, pages in MENU.items()}
     menu["Topics"] += sorted(there - named)
@@ -45,7 +49,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    files.append(File.generated(config, GENERATED, content=command_reference()))
+    for page, made in GENERATED.items():
+        files.append(File.generated(config, page, content=made()))
     return files
 
 
@@ -84,3 +89,6 @@ def _row(parameter: object) -> str:
     shown = "" if default is None or callable(default) or repr(default).startswith("Sentinel") else f"`{default}`"
     words = (getattr(parameter, "help", "") or "").replace("|", "\\|").replace("\n", " ")
     return f"| {names} | {shown} | {words} |"
+
+
+GENERATED = {"reference/cli.md": command_reference, "performance.md": performance_page}

@@ -14,10 +14,12 @@ class Span(NamedTuple):
 
     @property
     def length(self) -> float:
+        """In seconds."""
         return self.end - self.start
 
     @property
     def center(self) -> float:
+        """The moment halfway."""
         return (self.start + self.end) / 2
 
     def is_valid(self) -> bool:
@@ -43,6 +45,7 @@ class Span(NamedTuple):
         return Span(min(max(self.start, low), high), min(max(self.end, low), high))
 
     def shift(self, seconds: float) -> Span:
+        """The same length, so many seconds later."""
         return Span(self.start + seconds, self.end + seconds)
 
 

@@ -74,6 +74,7 @@ class Models:
 
     @property
     def names(self) -> list[str]:
+        """What visitors can choose from, the default first."""
         return list(self.offers)
 
     def lock(self, name: str) -> threading.Lock:

@@ -81,6 +81,7 @@ class GroundingResult:
         }
 
     def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it back."""
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -108,6 +109,7 @@ class GroundingResult:
 
     @classmethod
     def from_json(cls, text: str) -> GroundingResult:
+        """Raises AnnotationError if the text is no result."""
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:

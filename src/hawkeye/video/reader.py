@@ -64,7 +64,9 @@ class VideoReader(Protocol):
     """One open video. Times are seconds from the first frame (a stream's start offset is taken off)."""
 
     @property
-    def info(self) -> VideoInfo: ...
+    def info(self) -> VideoInfo:
+        """Duration, rate and size; known without decoding."""
+        ...
 
     @property
     def times(self) -> np.ndarray:
@@ -79,7 +81,9 @@ class VideoReader(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the file back; closing twice does no harm."""
+        ...
 
     def __enter__(self) -> VideoReader: ...
 
