@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
-LEFT_OUT = {"date", "machine", "versions", "environment", "packages"}  # told once, above each table
+LEFT_OUT = {"date", "machine", "cores", "versions", "environment", "packages", "scenedetect-headless", "av", "torch", "numpy"}  # told above each table
 HEAD = """# Performance
 
 What the benchmarks printed, unabridged. Each was run alone, as well as the machine allowed: the load before and after is given (two

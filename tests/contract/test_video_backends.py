@@ -29,7 +29,7 @@ def torchcodec_loads() -> bool:
     from hawkeye.video import torchcodec_reader
 
     try:
-        torchcodec_reader._load()
+        torchcodec_reader.load_torchcodec()
     except MissingDependency:
         return False
     return True

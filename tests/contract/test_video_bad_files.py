@@ -23,7 +23,7 @@ DAMAGED = 20  # number of the frame whose data is destroyed
 
 def torchcodec_loads() -> bool:
     try:
-        torchcodec_reader._load()
+        torchcodec_reader.load_torchcodec()
     except MissingDependency:
         return False
     return True

@@ -71,9 +71,16 @@ def _devices(console: Console) -> list[str]:
 
 
 def _video(console: Console) -> list[str]:
+    from hawkeye.errors import MissingDependency
     from hawkeye.video.pyav import describe_ffmpeg
+    from hawkeye.video.torchcodec_reader import load_torchcodec
 
     console.print("video: " + describe_ffmpeg())
+    if _version("torchcodec"):
+        try:
+            load_torchcodec()
+        except MissingDependency as error:  # no problem: nothing asks for it by itself
+            console.print(f"note: {error}")
     return []
 
 
@@ -107,7 +114,9 @@ def _weights(console: Console, folder: Path) -> list[str]:
     from hawkeye.models.hawkeye.load import describe_weights
 
     problems = []
-    table = Table("file", "state", "what to do", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("file", "state", "what to do"):
+        table.add_column(title, overflow="fold")  # an address cut short is no address
     for name, state, advice in describe_weights(folder):
         table.add_row(name, state, advice)
         if advice:

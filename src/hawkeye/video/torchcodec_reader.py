@@ -24,7 +24,7 @@ class TorchCodecReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        decoders = _load()
+        decoders = load_torchcodec()
         table = packet_table(self.path)
         self._info, self._times = video_info(self.path, "torchcodec", table), table.seconds()
         self._lock = threading.Lock()
@@ -80,7 +80,8 @@ class TorchCodecReader:
         self.close()
 
 
-def _load() -> Any:
+def load_torchcodec() -> Any:
+    """Its decoders module. Raises MissingDependency, also if it is installed but does not load."""
     try:
         require("torchcodec", "video-fast")
         from torchcodec import decoders
