@@ -124,7 +124,7 @@ def scenes(folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         paths = [video.path for video in list_videos(folder)]
         paths += composed(Path(place), max(5, 20 - len(paths)))
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         with (
             ProcessPoolExecutor(WORKERS, context, initializer=_enter) as ours,
             ProcessPoolExecutor(WORKERS, context) as theirs,

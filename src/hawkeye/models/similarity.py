@@ -115,7 +115,8 @@ class SimilarityModel:
         """
         if self._names is None:
             points = torch.cat([self.head.class_texts, self.sentences.encode(EVERYDAY)]).cpu()
-            self._names = [*class_names(), *EVERYDAY], points
+            plain = [name.split(" (")[0] for name in class_names()]  # crane (bird) -> crane
+            self._names = [*plain, *EVERYDAY], points
         names, points = self._names
         captions = []
         for look in looks:
