@@ -9,27 +9,63 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hawkeye.choices import OPTION_TEXT, option_lines
 from hawkeye.errors import ConfigError
 from hawkeye.models.hawkeye.tokenizers import SENTENCEPIECE_FILE, WORDPIECE_FILE
+from hawkeye.prompts import (
+    ASSISTANT,
+    GROUNDING_INSTRUCTION,
+    GROUNDING_REPLY_START,
+    HUMAN,
+    OPTION_PROMPT,
+    QUESTION_TEMPLATE,
+    SEPARATOR,
+    VIDEO_END,
+    VIDEO_START,
+)
 from hawkeye.records import atomic_write
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def make_tokenizers(texts: Iterable[str], folder: Path, language_size: int = 640, qformer_size: int = 512) -> None:
-    """Write both files to ``folder``. Sizes are upper bounds. Raises ConfigError if the texts don't fit into them."""
+def make_tokenizers(
+    texts: Iterable[str],
+    folder: Path,
+    language_size: int = 640,
+    qformer_size: int = 512,
+    phrases: Sequence[str] = (),
+) -> None:
+    """Write both files to ``folder``. Sizes are upper bounds. Raises ConfigError if the texts don't fit into them.
+
+    ``phrases``: each becomes one token of the language model, the longest that fits first; see `prompt_phrases`.
+    """
     # Line by line, so that a line feed is always a byte of its own, as in LLaMA: no piece reaches over a turn's end.
     lines = [line for text in texts for line in text.split("\n") if line]
     with atomic_write(folder / SENTENCEPIECE_FILE, "wb") as file:
-        file.write(_sentencepiece(lines, language_size))
+        file.write(_sentencepiece(lines, language_size, phrases))
     with atomic_write(folder / WORDPIECE_FILE) as file:
         file.write("\n".join(_words(lines, qformer_size)) + "\n")
 
 
-def _sentencepiece(texts: list[str], size: int) -> bytes:
+def prompt_phrases() -> list[str]:
+    """All that is the same in every grounding prompt, and every option in every place, for ``phrases``.
+
+    To name an option is then to repeat one of the four tokens that were shown, which the smallest model learns soon; where
+    letter and text are apart it has to look up which letter stands before which text, and stays at chance for long.
+    """
+    before, after = QUESTION_TEMPLATE.split("{query}")
+    options = [line[1:] for text in OPTION_TEXT.values() for line in option_lines([text] * len(OPTION_TEXT))]
+    return [
+        *(GROUNDING_INSTRUCTION, f"{OPTION_PROMPT}\n", f"Question: {before}", f"{after}\nOptions:\n(", "\n("),
+        *(f"{SEPARATOR}{HUMAN}", f"{SEPARATOR}{ASSISTANT}", GROUNDING_REPLY_START, VIDEO_START, VIDEO_END, SEPARATOR),
+        *options,
+    ]
+
+
+def _sentencepiece(texts: list[str], size: int, phrases: Sequence[str]) -> bytes:
     import sentencepiece
 
     model = io.BytesIO()
@@ -49,6 +85,7 @@ def _sentencepiece(texts: list[str], size: int) -> bytes:
             bos_id=1,
             eos_id=2,
             pad_id=-1,
+            user_defined_symbols=[phrase.replace(" ", "▁") for phrase in phrases],
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:

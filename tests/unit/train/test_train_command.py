@@ -15,7 +15,7 @@ from hawkeye.train import checkpoints
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "train"
 RECIPES = [
     *("instruction_tuning", "charades_sta", "activitynet", "ablation_second", "ablation_frame"),
-    *("ablation_frame_token", "ablation_time_caption", "ablation_direct_caption", "tiny_captions", "tiny"),
+    *("ablation_frame_token", "ablation_time_caption", "ablation_direct_caption", "tiny"),
 ]
 
 
