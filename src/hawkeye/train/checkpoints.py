@@ -80,6 +80,11 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(weights, optimizer, generators, state)
 
 
+def clear(output: Path) -> None:
+    """Remove every checkpoint: among those of an earlier run a new one's would be lost, since they sort by step."""
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+
+
 def prune(output: Path, keep: int) -> None:
     """Remove all but the ``keep`` newest checkpoints and the best."""
     folders = sorted((output / "checkpoints").glob(f"{PREFIX}*"))

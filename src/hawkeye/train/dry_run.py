@@ -21,7 +21,7 @@ from hawkeye.runtime import pick_device, pick_dtype
 from hawkeye.train.build import model_shape
 from hawkeye.train.config import TrainConfig
 from hawkeye.train.dataset import TrainingSet, opened
-from hawkeye.train.evaluation import load_examples
+from hawkeye.train.evaluation import grounding_evaluation
 from hawkeye.train.loader import Plan
 from hawkeye.train.memory import Memory, estimate_memory
 from hawkeye.train.sources import Source, load_source
@@ -75,7 +75,7 @@ def dry_run(config: TrainConfig, pictures: Path, processes: int = 1) -> DryRun:
     if config.evaluation:
         if not config.evaluation.videos.is_dir():
             raise AnnotationError(f"evaluation.videos: {config.evaluation.videos}: no such folder of videos")
-        load_examples(config.evaluation, config.seed)
+        grounding_evaluation(config.evaluation, config.seed)  # looks every video up
     reports = tuple(_report(source, config.seed) for source in sources)
     with TemporaryDirectory() as scratch:
         model, tokenizers = model_shape(config, Path(scratch))

@@ -64,15 +64,18 @@ class Run:
         self.unreadable: Counter[str] = Counter()
         self.losses = Losses([source.config.name for source in self.sources], world.device)
 
+    def items(self) -> TrainingSet:
+        """Every item of the run, by its entry in the plan."""
+        return TrainingSet.of(self.config, self.sources, self.model.config.vision.image_size)
+
     def batches(self) -> Iterator[list[Loaded]]:
         """This rank's batches of each step, from the step that comes next."""
         config, data, model = self.config, self.config.data, self.model.config
-        items = TrainingSet.of(config, self.sources, model.vision.image_size)
         longest = min(model.max_text_tokens, model.qformer.max_positions)
         collate = Collate(self.model.tokenizers, model.num_visual_tokens, model.max_text_tokens, longest)
         first, last = (step * config.batch.accumulate for step in (self.step, self.total_steps))
         entries = self.plan.batches(self.world.rank, self.world.size, first, last)
-        loaded = open_loader(items, entries, collate, data.workers, pin=self.world.device.type == "cuda")
+        loaded = open_loader(self.items(), entries, collate, data.workers, pin=self.world.device.type == "cuda")
         while chunk := list(islice(loaded, config.batch.accumulate)):
             yield chunk
 
@@ -103,7 +106,9 @@ class Run:
         grad_norm = float("nan")
         if finite:
             grad_norm = self._update()
-        else:
+            # Gradients are summed over ranks, so that all see the same norm. In float16 the scaler deals with it.
+            finite = math.isfinite(grad_norm) or self.scaler.is_enabled()
+        if not finite:
             self.losses.sums.copy_(before)
             self._bad_loss(loaded, outputs)
         self.step += 1
@@ -131,14 +136,16 @@ class Run:
         return output
 
     def _update(self) -> float:
-        """Clip, update, and return the norm of the gradients."""
+        """Clip, update, and return the norm of the gradients; with an infinite one nothing is updated."""
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         limit = self.config.optimizer.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # type: ignore[operator]
+        clipped = torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        norm = float(clipped.full_tensor() if hasattr(clipped, "full_tensor") else clipped)  # type: ignore[operator]
+        if math.isfinite(norm) or self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return norm
 
     def _bad_loss(self, loaded: list[Loaded], outputs: list[LossOutput]) -> None:
         """Every rank comes here together. Raises ModelError with the items, unless the config says to skip."""
@@ -152,8 +159,9 @@ class Run:
             if not bool(torch.isfinite(row).all())
         ]
         named = [name for names in self.world.gather(bad) for name in names]
+        what = "the loss is" if named else "the loss or its gradient is"
         raise ModelError(
-            f"step {self.step + 1}: the loss is not finite for {', '.join(named[:5]) or 'the whole batch'}: lower "
+            f"step {self.step + 1}: {what} not finite for {', '.join(named[:5]) or 'the whole batch'}: lower "
             "optimizer.lr, set optimizer.clip_norm, use bfloat16, or leave such steps out with on_bad_loss=skip"
         )
 
@@ -197,11 +205,15 @@ class Run:
         return checkpoints.folder_of(self.config.output, self.step)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint in the output folder, if there is one and the config says so.
+        """Go on from the newest checkpoint in the output folder, if there is one; with ``resume: never`` remove them all.
 
         Raises CheckpointError that says what differs, if it belongs to another run.
         """
-        folder = checkpoints.newest(self.config.output) if self.config.resume == "auto" else None
+        if self.config.resume == "never":
+            if self.world.first:
+                checkpoints.clear(self.config.output)
+            self.world.wait()
+        folder = checkpoints.newest(self.config.output)
         if folder is None:
             return
         kept = checkpoints.load(folder)

@@ -141,3 +141,15 @@ def test_bad_input_is_named(
 ) -> None:
     assert command(CONFIGS / "ablation_frame.yaml", *small, *overrides) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_video_that_evaluation_lacks_is_found_before_anything_runs(
+    small: list[str], mini: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    annotations = mini / "annotations/charades_sta/charades_sta_test.txt"
+    small += [f"evaluation.annotations={annotations}", f"evaluation.videos={tmp_path / 'empty'}"]
+    for flags in ([], ["--dry-run"]):
+        assert command(CONFIGS / "charades_sta.yaml", *small, *flags) == 1
+        assert "AAAAA" in capsys.readouterr().err
+    assert not (tmp_path / "run/checkpoints").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,38 @@ def test_labels_of_real_charades_annotations_come_in_the_recorded_shares(shared:
     for choice in Choice:
         assert drawn.count(choice) / len(rows) == pytest.approx(recorded["label_with_truncation"][choice], abs=0.02)
         assert whole.count(choice) / len(rows) == pytest.approx(recorded["label_without_truncation"][choice], abs=1e-4)
+
+
+def drawn_label(span: Span, window: Span, turns: int) -> Choice | None:
+    """The label that training gives an uncropped window."""
+    return crop_for_choice(span, window, CropRules(random=False), 12, random.Random()).choice
+
+
+def lookahead_label(span: Span, window: Span, turns: int) -> Choice | None:
+    return best_reachable(span, window, turns)[1]
+
+
+@pytest.mark.parametrize(("label", "ceiling"), [(drawn_label, (65.6, 37.0)), (lookahead_label, (76.8, 75.9))])
+def test_perfect_answers_on_charades_reach_the_ceiling_of_their_labels(
+    shared: Path, label: Callable[[Span, Span, int], Choice | None], ceiling: tuple[float, float]
+) -> None:
+    """mIoU and R@0.7 after three turns on the test annotations, each answered as the labels say."""
+    folder = shared / "data/annotations/charades_sta"
+    lengths = json.loads((folder / "video_lengths.json").read_text())
+    ious = []
+    for line in (folder / "charades_sta_test.txt").read_text().splitlines():
+        video, start, end = line.split("##")[0].split(" ")
+        span, window = Span(float(start), float(end)), Span(0.0, lengths[video])
+        for turn in range(3):
+            choice = label(span, window, 3 - turn)
+            assert choice is not None
+            window = sub_window(choice, window)
+            if choice is Choice.THROUGHOUT:
+                break
+        ious.append(window.iou(span))
+    assert len(ious) == 3720
+    found = (100 * sum(ious) / len(ious), 100 * sum(iou >= 0.7 for iou in ious) / len(ious))
+    assert found == pytest.approx(ceiling, abs=0.05)
 
 
 def test_an_empty_span_is_refused_by_name() -> None:

@@ -24,6 +24,7 @@ from hawkeye.train import checkpoints
 from hawkeye.train.config import TrainConfig
 from hawkeye.train.loop import Result, train
 from hawkeye.train.meters import Progress
+from hawkeye.train.run import Run
 
 Settings = dict[str, Any]
 
@@ -174,6 +175,40 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_items_or_is_skipped_and_c
     assert result.skipped >= 1
 
 
+def test_a_gradient_that_is_not_finite_changes_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss is finite, and its gradient overflows at the second step."""
+    forward = Run._forward
+
+    def overflowing(self: Run, loaded: Any) -> Any:
+        output = forward(self, loaded)
+        if self.step == 1:
+            output.loss.register_hook(lambda gradient: gradient * float("inf"))
+        return output
+
+    monkeypatch.setattr(Run, "_forward", overflowing)
+    with pytest.raises(ModelError, match=r"step 2: the loss or its gradient is not finite for the whole batch"):
+        run(settings)
+    result = run(changed(settings, on_bad_loss="skip", resume="never"))
+    assert (result.step, result.skipped) == (4, 1)
+    assert all(bool(torch.isfinite(value).all()) for value in final_weights(result).values())
+
+
+def test_beginning_anew_leaves_nothing_of_the_run_before(settings: Settings) -> None:
+    run(settings)
+    again = run(changed(settings, resume="never", schedule__max_steps=1))
+    assert [p.name for p in (again.output / "checkpoints").iterdir()] == ["step_00000001"]
+    assert [row["step"] for row in log_of(again)] == [1]
+
+
+def test_compiled_parts_keep_the_names_and_values_of_weights(settings: Settings, tmp_path: Path) -> None:
+    """The wrapping alone: a stance lets the parts run as they are, since compiling takes a minute."""
+    plain = final_weights(run(settings))
+    with torch.compiler.set_stance("force_eager"):
+        compiled = final_weights(run(changed(settings, model__compile=True, output=str(tmp_path / "compiled"))))
+    assert plain.keys() == compiled.keys()
+    assert all(torch.equal(plain[name], compiled[name]) for name in plain)
+
+
 def test_resuming_another_run_says_what_differs(settings: Settings) -> None:
     run(settings)
     with pytest.raises(CheckpointError, match=r"another run \(optimizer.lr: 0.001 -> 0.002\).*resume=never"):
@@ -202,7 +237,7 @@ def test_unreadable_videos_are_replaced_counted_and_reported(settings: Settings,
     assert all(problem.startswith("BBBBB#0: ") for problem in result.unreadable)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_checkpointing_and_clipping_learn_too(settings: Settings, precision: str) -> None:
     changes = {"precision": precision, "model__gradient_checkpointing": True, "optimizer__clip_norm": 0.1}
     result = run(changed(settings, schedule__epochs=6, optimizer__lr=3e-3, **changes))

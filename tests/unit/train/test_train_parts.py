@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
-from hawkeye.errors import CheckpointError, ConfigError
+from hawkeye.choices import OPTION_TEXT, Choice, option_lines
+from hawkeye.errors import CheckpointError, ConfigError, MissingDependency
 from hawkeye.models.hawkeye.checkpoint import rename
 from hawkeye.models.hawkeye.config import tiny
 from hawkeye.models.hawkeye.folder import read_tokenizers
 from hawkeye.models.hawkeye.language import plain_name
 from hawkeye.models.hawkeye.model import HawkEye
+from hawkeye.prompts import grounding_prompt
 from hawkeye.train import checkpoints
 from hawkeye.train.config import TrainConfig
 from hawkeye.train.dry_run import labelled_pieces
@@ -23,7 +27,7 @@ from hawkeye.train.memory import estimate_memory
 from hawkeye.train.optimizer import OptimizerConfig, parameter_groups
 from hawkeye.train.schedule import multiplier
 from hawkeye.train.states import load_trained_weights, trained_weights
-from hawkeye.train.tokenizers import make_tokenizers
+from hawkeye.train.tokenizers import make_tokenizers, prompt_phrases
 from hawkeye.train.trackers import JsonlTracker, open_trackers
 
 
@@ -96,6 +100,23 @@ def test_made_tokenizers_treat_text_as_the_published_ones_do(toy_tokenizers: Pat
         make_tokenizers(["some text"], tmp_path, 300, 8)
 
 
+def test_with_phrases_every_option_in_every_place_is_one_token(tmp_path: Path) -> None:
+    texts = []
+    for turn in range(4):
+        lines = option_lines([OPTION_TEXT[choice] for choice in (list(Choice) * 2)[turn : turn + 4]])
+        prompt = grounding_prompt("a red square", lines, [0.5, 11.5])
+        texts.append((prompt.before_video + prompt.after_video, lines))
+    make_tokenizers([text for text, _ in texts], tmp_path, 400, 200, phrases=prompt_phrases())
+    tokenizer = read_tokenizers(tmp_path).language
+    for text, lines in texts:
+        ids, starts = tokenizer.encode_with_starts(text)
+        assert tokenizer.decode(ids) == text
+        pieces = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+        assert [piece for piece in pieces if piece.startswith(("A)", "B)", "C)", "D)"))] == [line[1:] for line in lines]
+        assert pieces[-1] == "Best option: ("
+        assert tokenizer.encode(lines[2][1:])[-1] in ids
+
+
 def test_what_is_learned_is_marked_in_the_text(toy_tokenizers: Path) -> None:
     text = "Watch. ###Human: <Video></Video> ###Human: When? ###Assistant: At the end. ###"
     pieces = labelled_pieces(read_tokenizers(toy_tokenizers).language, text)
@@ -142,6 +163,36 @@ def test_tensorboard_gets_the_values(tmp_path: Path) -> None:
         tracker.close()
     events = next((tmp_path / "tensorboard").glob("events.*")).read_bytes()
     assert b"loss" in events
+
+
+@pytest.mark.parametrize("package", ["trackio", "wandb"])
+def test_other_trackers_get_project_settings_values_and_an_end(
+    package: Literal["trackio", "wandb"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a module of that name on the path which writes down its calls: the packages want a network or an account."""
+    lines = [
+        "calls = []",
+        *(f"def {name}(*a, **k): calls.append(('{name}', a, k))" for name in ("init", "log", "finish")),
+    ]
+    (tmp_path / f"{package}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    for tracker in open_trackers(tmp_path / "run", [package], "hawkeye", {"seed": 1}):
+        tracker.log(3, {"loss": 0.5})
+        tracker.close()
+    assert sys.modules.pop(package).calls == [
+        ("init", (), {"project": "hawkeye", "name": "run", "config": {"seed": 1}}),
+        ("log", ({"loss": 0.5},), {"step": 3}),
+        ("finish", (), {}),
+    ]
+
+
+def test_a_tracker_that_is_not_installed_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hawkeye.runtime.find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="wandb is not installed: run  pip install wandb"):
+        open_trackers(tmp_path, ["wandb"], "test", {})
 
 
 def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path) -> None:
