@@ -25,7 +25,7 @@ import numpy as np
 
 from hawkeye.errors import ConfigError, VideoError
 from hawkeye.spans import Span
-from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
+from hawkeye.video.reader import Frames, ReaderBase, VideoInfo, VideoReader, open_video
 
 Read = tuple[list[int], int | None]  # frame numbers and short side, as `VideoReader.read` takes them
 GOODBYE = 5.0  # seconds that a process has to end by itself when its pipe is closed
@@ -84,21 +84,13 @@ class DecodeWorkers:
         self.close()
 
 
-class RemoteReader:
+class RemoteReader(ReaderBase):
     """One video in a worker. Reads raise VideoError as a local reader's do, and also if the worker died of it."""
 
     def __init__(self, worker: _Worker, video: _Video, info: VideoInfo, times: np.ndarray, planned: list[Read]) -> None:
         self._worker, self._video, self._info, self._times = worker, video, info, times
         self._planned, self._ahead = deque(planned), deque[tuple[Read, Future[Frames]]]()
         self._read_ahead()
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
 
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         wanted = (list(indices), short_side)
@@ -124,12 +116,6 @@ class RemoteReader:
         self._ahead.clear()
         self._planned.clear()
         self._worker.submit(self._worker.forget, self._video)
-
-    def __enter__(self) -> RemoteReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 _Video = tuple[Path, float | None]  # a path, and the rate of a folder of pictures: what a worker opens

@@ -13,7 +13,7 @@ from hawkeye.errors import VideoError
 from hawkeye.synth.pictures import Picture
 from hawkeye.synth.plan import Plan, recipe_at
 from hawkeye.synth.recipe import Recipe, render
-from hawkeye.video.reader import Frames, VideoInfo
+from hawkeye.video.reader import Frames, ReaderBase, VideoInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +42,7 @@ def paint(recipe: Recipe, pictures: Sequence[Picture], canvas: tuple[int, int] =
     return np.asarray(render(recipe, lambda number: load_picture(pictures[number].path), canvas))
 
 
-class SyntheticVideo:
+class SyntheticVideo(ReaderBase):
     """Frames of ``plan`` at ``fps``, from ``pictures`` (those the plan's numbers mean)."""
 
     def __init__(
@@ -60,14 +60,6 @@ class SyntheticVideo:
             width=canvas[0],
             height=canvas[1],
         )
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
 
     def recipes(self, indices: Sequence[int]) -> list[Recipe]:
         """What each of these frames is made of. Raises VideoError for a number outside the video."""
@@ -92,12 +84,3 @@ class SyntheticVideo:
         stacked = np.stack([painted[r] for r in recipes]) if recipes else np.empty(shape, np.uint8)
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
         return Frames(pixels, tuple(float(self._times[i]) for i in indices))
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> SyntheticVideo:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -11,10 +11,18 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from hawkeye.errors import VideoError
-from hawkeye.video.reader import PICTURE_SUFFIXES, Frames, VideoInfo, check_indices, scaled_size, stack_pictures
+from hawkeye.video.reader import (
+    PICTURE_SUFFIXES,
+    Frames,
+    ReaderBase,
+    VideoInfo,
+    check_indices,
+    scaled_size,
+    stack_pictures,
+)
 
 
-class FrameFolderReader:
+class FrameFolderReader(ReaderBase):
     """Pictures in the natural order of their names (2 before 10), the first at 0 s, the next at 1 / ``fps`` s.
 
     All must have the size of the first. One that does not decode is replaced by the last one before it that does (at the
@@ -47,10 +55,6 @@ class FrameFolderReader:
     def info(self) -> VideoInfo:
         return replace(self._info, num_corrupt=len(self._broken))
 
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
-
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         """See `VideoReader.read`."""
         wanted = check_indices(indices, self._info)
@@ -58,15 +62,6 @@ class FrameFolderReader:
         shown = {index: self._shown(index, width, height) for index in sorted(set(wanted))}
         pixels = stack_pictures([shown[index][1] for index in wanted], height, width)
         return Frames(pixels, tuple(float(self._times[shown[index][0]]) for index in wanted))
-
-    def close(self) -> None:
-        """Nothing stays open between reads."""
-
-    def __enter__(self) -> FrameFolderReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _shown(self, index: int, width: int, height: int) -> tuple[int, np.ndarray]:
         """The number of the picture that is really shown, and its pixels (height, width, 3)."""

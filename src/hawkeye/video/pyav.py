@@ -19,14 +19,14 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from hawkeye.errors import VideoError
 from hawkeye.video.packets import PacketTable, packet_table, video_info
-from hawkeye.video.reader import Frames, VideoInfo, check_indices, scaled_size, stack_pictures
+from hawkeye.video.reader import Frames, ReaderBase, VideoInfo, check_indices, scaled_size, stack_pictures
 from hawkeye.video.sweep import CARRY_ON, Sweep
 
 PATIENCE = 16  # later frames after which one that did not appear is given up (the longest reordering of H.264)
 Shown = tuple[int, np.ndarray]  # the number of the frame that is really shown, and its pixels, uint8 (H, W, 3)
 
 
-class PyAVReader:
+class PyAVReader(ReaderBase):
     """One video file through FFmpeg. Several readers of one file may run in parallel; calls on one reader take turns.
 
     Raises VideoError if the file can't be opened.
@@ -47,10 +47,6 @@ class PyAVReader:
     def info(self) -> VideoInfo:
         return replace(self._info, num_corrupt=self._info.num_corrupt + len(self._broken))
 
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
-
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         """See `VideoReader.read`."""
         wanted = check_indices(indices, self._info)
@@ -70,12 +66,6 @@ class PyAVReader:
             if self._sweep:
                 self._sweep.close()
                 self._sweep = None
-
-    def __enter__(self) -> PyAVReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _runs(self, wanted: list[int]) -> Iterator[list[int]]:
         """Stretches of wanted frames, split where seeking is quicker than decoding on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from hawkeye.errors import VideoError
 
@@ -88,6 +88,30 @@ class VideoReader(Protocol):
     def __enter__(self) -> VideoReader: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+class ReaderBase:
+    """What is alike in most readers: they hold ``_info`` and ``_times``, and close at the end of a ``with``."""
+
+    _info: VideoInfo
+    _times: np.ndarray
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._info
+
+    @property
+    def times(self) -> np.ndarray:
+        return self._times
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 def check_indices(indices: Sequence[int], info: VideoInfo) -> list[int]:

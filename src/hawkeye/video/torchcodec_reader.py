@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hawkeye.errors import MissingDependency, VideoError
 from hawkeye.runtime import require
 from hawkeye.video.packets import packet_table, video_info
-from hawkeye.video.reader import Frames, VideoInfo, check_indices, scaled_size
+from hawkeye.video.reader import Frames, ReaderBase, check_indices, scaled_size
 
 
-class TorchCodecReader:
+class TorchCodecReader(ReaderBase):
     """One video file through torchcodec. Raises MissingDependency, or VideoError if the file can't be opened."""
 
     def __init__(self, path: str | Path) -> None:
@@ -39,14 +37,6 @@ class TorchCodecReader:
             raise VideoError(
                 f"{self.path}: torchcodec finds {found} frames, expected {table.num_frames}: use backend='pyav'"
             )
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
 
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         """See `VideoReader.read`."""
@@ -72,12 +62,6 @@ class TorchCodecReader:
     def close(self) -> None:
         with self._lock:
             self._decoder = None
-
-    def __enter__(self) -> TorchCodecReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def load_torchcodec() -> Any:

@@ -57,6 +57,9 @@ def add_video_track(
 ) -> VideoStream:
     """A picture track at a fixed rate, or, without ``fps``, at free times in milliseconds. Raises VideoError."""
     rate = Fraction(fps).limit_denominator(10_000) if fps else Fraction(25)
+    if codec == "libx264":
+        # Its macroblock tree reads memory that it never wrote: the same frames gave other bytes now and then.
+        options = {"mbtree": "0"} | dict(options or {})
     try:
         stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
     except ValueError as error:  # PyAV's way to say that there is no such codec, or not in this container
