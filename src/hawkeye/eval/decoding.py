@@ -227,7 +227,10 @@ def _serve(pipe: Connection) -> None:
 
     import torch
 
+    from hawkeye.video.sweep import set_decoder_threads
+
     torch.set_num_threads(1)
+    set_decoder_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; it closes the pipe
     pipe.send("ready")
     readers: dict[_Video, VideoReader] = {}

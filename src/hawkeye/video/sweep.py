@@ -16,7 +16,14 @@ from av.video.frame import VideoFrame
 from hawkeye.video.packets import PacketTable, decode_packet, demux, open_container, pick_stream
 
 MAX_THREADS = 4  # more only add delay: a window needs a few dozen frames
+_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
 CARRY_ON = 8  # frames that are quicker to decode than to seek over
+
+
+def set_decoder_threads(count: int) -> None:
+    """Of each decoder that this process opens from now on: one where processes decode side by side, for two cost more in all."""
+    global _num_threads
+    _num_threads = count
 
 
 class Sweep:
@@ -104,4 +111,4 @@ class Sweep:
         self._container = open_container(self._path)
         self._stream = pick_stream(self._container, self._path)
         self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
+        self._stream.codec_context.thread_count = _num_threads
