@@ -29,8 +29,10 @@ from hawkeye.prompts import (
 )
 from hawkeye.records import atomic_write
 from hawkeye.synth.names import class_text, full_description
+from hawkeye.train.representations import frame_tokens
 
 DRILLS = 10
+FRAME_TOKENS = 24  # one a frame of a window, for `ablate_mini.py`
 CAPTION_INSTRUCTION = "Describe what happens in the given part of the video."
 
 
@@ -75,7 +77,7 @@ def train_tokenizer(texts: list[str], file: Path, size: int) -> SentencePieceTok
             "\nOnly give the best option.\n", f"Question: {before}", f"{after}\nOptions:\n", "\nOptions:\n", "Question: ",
             "Best option: (", "###Human: ", "###Assistant: ", "<Video>", "</Video>", "###",
             *(" " + text for text in OPTION_TEXT.values()), *(f"{letter(i)})" for i in range(4)),
-            *(f"{letter(i)}) {text}" for i in range(4) for text in OPTION_TEXT.values()),
+            *(f"{letter(i)}) {text}" for i in range(4) for text in OPTION_TEXT.values()), *frame_tokens(FRAME_TOKENS),
         ]  # fmt: skip
         made = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(  # type: ignore[attr-defined]

@@ -15,11 +15,12 @@ import random
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import torch
-from mini_material import FEATURES, Asked, Material, log
+from mini_material import Asked, Material, log
 from mini_text import (
     CAPTION_INSTRUCTION,
     choice_conversation,
@@ -30,6 +31,7 @@ from mini_text import (
     text_batch,
     train_tokenizer,
 )
+from mini_views import blur
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -88,6 +90,8 @@ class MiniTraining(Config):
     absent: float = Field(default=0.15, ge=0, lt=1)
     negative_spans: bool = True
     noise: float = Field(default=0.03, ge=0)
+    clutter: float = Field(default=1.0, ge=0, le=1)
+    unknown: float = Field(default=0.5, ge=0, le=1)
     save_every: int = Field(default=100, ge=1)
     model: dict = Field(default_factory=dict)
 
@@ -169,7 +173,8 @@ def _question_loss(model: MiniHawkEye, material: Material, config: MiniTraining,
     )
 
 
-LOSSES = {"reading": reading_losses, "lookup": lookup_losses, "together": together_losses}
+Losses = Callable[[MiniHawkEye, Material, MiniTraining, random.Random, torch.Generator], dict[str, Tensor]]
+LOSSES: dict[Stage, Losses] = {"reading": reading_losses, "lookup": lookup_losses, "together": together_losses}
 
 
 def _looks(
@@ -178,7 +183,8 @@ def _looks(
     count = rng.choice(config.frames)
     looks = [material.draw(rng) for _ in range(batch)]
     times = [frame_times(look.item.window, count, rng) for look in looks]
-    features = material.features([material.plans[look.item.plan] for look in looks], times)
+    features = material.features([material.plans[look.item.plan] for look in looks], times, noise)
+    features = material.without_class(features, [look.own for look in looks], noise)
     return looks, times, blur(features, noise)
 
 
@@ -198,14 +204,6 @@ def _right(looks: list[Asked], device: torch.device) -> tuple[list[int], Tensor]
     return [n for n, _ in chosen], torch.tensor([CHOICES.index(c) for _, c in chosen], device=device)
 
 
-def blur(features: Tensor, noise: torch.Generator) -> Tensor:
-    """Photographs of one thing are easy: real frames show less certain classes, and differ more from frame to frame."""
-    pooled, logits = features[..., :FEATURES], features[..., FEATURES:]
-    certainty = 0.3 + 0.7 * torch.rand(len(features), 1, 1, generator=noise)
-    shaken = 0.7 * torch.rand(len(features), 1, 1, generator=noise) * torch.randn(logits.shape, generator=noise)
-    return torch.cat([pooled, logits * certainty + shaken], dim=-1)
-
-
 # The run
 
 
@@ -221,11 +219,18 @@ def build(config: MiniTraining, material: Material) -> MiniHawkEye:
     return fresh_mini(settings, tokenizer, torch.load(file, weights_only=True), config.seed)
 
 
-def run_stage(model: MiniHawkEye, material: Material, config: MiniTraining, stage: Stage) -> None:
-    """Train what the stage teaches, from its last checkpoint if there is one; its weights end up in ``model``."""
+def run_stage(
+    model: MiniHawkEye, material: Material, config: MiniTraining, stage: Stage,
+    losses: Losses | None = None, taught: str | None = None,
+) -> None:  # fmt: skip
+    """Train what the stage teaches, from its last checkpoint if there is one; its weights end up in ``model``.
+
+    ``losses``, ``taught`` (names of weights): something else than the stage's own.
+    """
+    losses, taught = losses or LOSSES[stage], taught or LEARNED[stage]
     settings: StageConfig = getattr(config, stage)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(re.search(LEARNED[stage], name) is not None)
+        parameter.requires_grad_(re.search(taught, name) is not None)
     optimizing = OptimizerConfig(lr=settings.lr, betas=(0.9, 0.99), clip_norm=1.0)
     optimizer = build_optimizer(parameter_groups(model.named_parameters(), optimizing), optimizing, fused=False)
     learned = [p for p in model.parameters() if p.requires_grad]
@@ -246,7 +251,7 @@ def run_stage(model: MiniHawkEye, material: Material, config: MiniTraining, stag
             group["lr"] = settings.lr * rate_at(step, done)
         torch.manual_seed(seed_for(config.seed, "dropout", stage, step))
         noise = torch.Generator().manual_seed(seed_for(config.seed, "noise", stage, step))
-        parts = LOSSES[stage](model, material, config, random.Random(seed_for(config.seed, "step", stage, step)), noise)
+        parts = losses(model, material, config, random.Random(seed_for(config.seed, "step", stage, step)), noise)
         optimizer.zero_grad(set_to_none=True)
         torch.stack([part for name, part in parts.items() if name != "accuracy"]).sum().backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -289,7 +294,7 @@ def train(config: MiniTraining) -> Path:
     pictures, _ = split_classes(read_pictures(config.pictures), config.held_out)
     material = Material(
         config.material, pictures, "train", config.videos, config.seed, config.class_captions,
-        config.captioned, config.absent, config.negative_spans,
+        config.captioned, config.absent, config.negative_spans, config.clutter, config.unknown,
     )  # fmt: skip
     model = build(config, material)
     model.to(pick_device(config.device)).train()

@@ -9,6 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from hawkeye.models.class_texts import class_names
+from hawkeye.synth.names import full_description
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COLOURS = ("red", "lime", "blue", "yellow", "magenta", "cyan")
 SIZES = {
@@ -31,7 +34,32 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "material").mkdir()
     generator = torch.Generator().manual_seed(0)
     torch.save(torch.randn(4, 1000, 384, generator=generator) / 20, folder / "material" / "tables.pt")
+    texts = [*class_names(), *(full_description(i) for i in range(1000))]
+    known = dict(zip(texts, torch.randn(len(texts), 384, generator=generator).half() / 20, strict=True))
+    torch.save(known, folder / "material" / "train_sentences.pt")
     return folder
+
+
+def test_no_picture_is_described_by_a_regression_that_knows_it(monkeypatch: pytest.MonkeyPatch):
+    """Noise for captions: what is fitted on a picture finds its caption, what is not fitted on it doesn't."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from mini_views import Pictures, clutter
+
+    generator = torch.Generator().manual_seed(0)
+    features, captions = torch.rand(12, 1280, generator=generator), torch.randn(12, 384, generator=generator)
+    shown = torch.arange(12)[:, None].expand(-1, 2)
+    weights, texts = torch.rand(1000, 1280, generator=generator), torch.zeros(1000, 384)
+    pictures = Pictures(features, shown, captions, weights, texts, [-1] * 12)
+    regression, offset = pictures.fit()
+    known = torch.nn.functional.normalize(features, dim=-1) @ regression + offset
+    assert torch.cosine_similarity(known, captions).min() > 0.9
+    assert torch.cosine_similarity(pictures.described(), captions).mean() < 0.2
+
+    looks, rows = features[None, :4].clone(), features
+    plain = clutter(looks, torch.arange(4)[None], rows, torch.Generator().manual_seed(1), most=0.0)
+    assert torch.equal(plain, looks)
+    mixed = clutter(looks, torch.zeros(1, 4, dtype=torch.long), rows, torch.Generator().manual_seed(1))
+    assert not torch.allclose(mixed, looks, atol=1e-2)
 
 
 def test_a_run_killed_in_every_stage_ends_with_the_same_weights(

@@ -15,13 +15,14 @@ from hawkeye.errors import CheckpointError, ConfigError
 from hawkeye.models.base import FrameTextModel, Look, VideoLanguageModel
 from hawkeye.models.hawkeye.config import LanguageConfig
 from hawkeye.models.hawkeye.mini import MiniHawkEye, QueryPrompt, asked, fresh_mini, load, save_mini
-from hawkeye.models.hawkeye.mini_config import MatchingConfig, hawkeye_mini
-from hawkeye.models.hawkeye.mini_qformer import NUM_MATCHES, NUM_TABLES, matches
+from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig, MatchingConfig, hawkeye_mini
+from hawkeye.models.hawkeye.mini_qformer import NUM_MATCHES, NUM_TABLES, VIEW_SCALE, matches, views
 from hawkeye.models.hawkeye.tokenizers import SentencePieceTokenizer
 from hawkeye.prompts import GROUNDING_INSTRUCTION, grounding_prompt
 from hawkeye.spans import Span
 from hawkeye.video.reader import Frames
 
+WIDTH = FrameEncoderConfig().width
 SIZES = {
     "num_frames": 6,
     "qformer": MatchingConfig(width=32, num_layers=2, num_heads=2, mlp_width=32, num_queries=3, feature_width=8),
@@ -80,7 +81,7 @@ class NoNetwork(torch.nn.Module):
 
     def forward(self, pixels):
         generator = torch.Generator().manual_seed(1)
-        weights = torch.randn(3, 2280, generator=generator)
+        weights = torch.randn(3, WIDTH, generator=generator)
         return pixels.float().mean(dim=(-2, -1)) / 100 @ weights
 
 
@@ -112,9 +113,25 @@ def test_matches_find_the_class_that_the_sentence_names():
     assert torch.allclose(matches(logits + 5, tables[0, 7][None], tables), found, atol=1e-4)
 
 
+def test_views_find_the_frame_and_hide_the_own_caption():
+    generator = torch.Generator().manual_seed(0)
+    tables = torch.nn.functional.normalize(torch.randn(NUM_TABLES, 1000, 384, generator=generator), dim=-1)
+    logits, described = torch.zeros(1, 5, 1000), torch.randn(1, 5, 384, generator=generator)
+    logits[0, 3, 7] = 60.0
+    described[0, 3] = tables[2, 7]
+    found = views(logits, described, tables[2, 7][None], tables)
+    assert (found[0].argmax(dim=0) == 3).all()
+    assert torch.allclose(found[0, 3], torch.full((3,), VIEW_SCALE), atol=1e-3)
+    hidden = views(logits, described, tables[2, 7][None], tables, torch.tensor([7]))
+    name = views(logits, described, tables[0, 7][None], tables, torch.tensor([7]))
+    assert abs(hidden[0, 3, 0]) < VIEW_SCALE / 2  # the class now goes by its name alone
+    assert name[0, 3, 0] == pytest.approx(VIEW_SCALE, abs=1e-3)
+    assert torch.allclose(views(logits, described, tables[2, 7][None], tables, torch.tensor([-1])), found)
+
+
 def test_reading_does_not_depend_on_the_rest_of_the_batch(model: MiniHawkEye):
     generator = torch.Generator().manual_seed(2)
-    features, sentences = torch.randn(3, 9, 2280, generator=generator), torch.randn(3, 384, generator=generator)
+    features, sentences = torch.randn(3, 9, WIDTH, generator=generator), torch.randn(3, 384, generator=generator)
     whole = model.read(features, sentences)
     alone = model.read(features[1:2], sentences[1:2])
     assert whole.inside.shape == (3, 9)
@@ -124,7 +141,7 @@ def test_reading_does_not_depend_on_the_rest_of_the_batch(model: MiniHawkEye):
 
 def test_the_first_visual_token_is_the_held_choice(model: MiniHawkEye):
     generator = torch.Generator().manual_seed(2)
-    reading = model.read(torch.randn(1, 4, 2280, generator=generator), torch.randn(1, 384, generator=generator))
+    reading = model.read(torch.randn(1, 4, WIDTH, generator=generator), torch.randn(1, 384, generator=generator))
     surely = torch.eye(4)[[2]]
     assert torch.equal(model.tokens_of(reading, surely)[0, 0], model.position.weight[2])
     assert torch.allclose(model.tokens_of(reading)[0, 0], reading.choice.softmax(-1)[0] @ model.position.weight)
@@ -163,8 +180,8 @@ def test_saving_and_loading_gives_the_same_answers(seeing: MiniHawkEye, tmp_path
     again = load(save_mini(seeing, tmp_path / "model"), device="cpu")
     again._sentences.append(OneHot())  # type: ignore[arg-type]
     again._modules["vision"] = NoNetwork()
-    # Weights are stored in half precision.
-    assert again.score([_look()])[0] == pytest.approx(seeing.score([_look()])[0], abs=0.02)
+    # Weights are stored in half precision: errors grow with the score.
+    assert again.score([_look()])[0] == pytest.approx(seeing.score([_look()])[0], rel=2e-3, abs=0.02)
     assert not any(p.requires_grad for p in again.parameters())
     names = {path.name: path.stat().st_size for path in (tmp_path / "model").iterdir()}
     assert set(names) == {"config.json", "model.safetensors", "tokenizer.model"}

@@ -104,7 +104,7 @@ class MiniHawkEye(HawkEye):
         return look.frames.pixels
 
     def vision_features(self, pixels: Tensor) -> Tensor:
-        """(B, T, 2280), from uint8 pixels (B, T, 3, H, W), or passed on if they are features already (cached training)."""
+        """(B, T, 2664), from uint8 pixels (B, T, 3, H, W), or passed on if they are features already (cached training)."""
         return pixels.to(self.device, self.dtype) if pixels.ndim == 3 else self.vision(pixels.to(self.device))
 
     def encode_instructions(self, instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,7 @@ class MiniHawkEye(HawkEye):
 
     @torch.inference_mode()
     def embed_frames(self, frames: Frames) -> Tensor:
-        """float32 (T, 2280): features and class logits."""
+        """float32 (T, 2664): features, class logits, and the second view."""
         return self.vision_features(frames.pixels[None])[0].cpu()
 
     @torch.inference_mode()

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from hawkeye.models.hawkeye.config import HawkEyeConfig, LanguageConfig, Positive, QFormerConfig, Share, UMTConfig
 
+FEATURES = 1280  # of a frame
 NUM_CLASSES = 1000
+TEXT_WIDTH = 384  # of a sentence embedding
 
 
 class FrameEncoderConfig(UMTConfig):
@@ -16,7 +18,9 @@ class FrameEncoderConfig(UMTConfig):
 
     kind: Literal["efficientnet-lite2"] = "efficientnet-lite2"  # type: ignore[assignment]
     image_size: Positive = 260
-    width: Positive = 1280 + NUM_CLASSES  # features, then class logits
+    width: Positive = (
+        FEATURES + NUM_CLASSES + TEXT_WIDTH
+    )  # features, class logits, and what they say as a sentence embedding
     num_blocks: Positive = 1
     num_heads: Positive = 1
     patch_size: Positive = 260
@@ -32,7 +36,7 @@ class MatchingConfig(QFormerConfig):
     num_queries: Positive = 8
     num_extra_queries: Annotated[int, Field(ge=0)] = 0
     dropout: Share = 0.1
-    text_width: Positive = 384  # of a sentence embedding
+    text_width: Positive = TEXT_WIDTH
     feature_width: Positive = 64  # what is kept of a frame's features
 
 

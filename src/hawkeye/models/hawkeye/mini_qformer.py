@@ -2,7 +2,8 @@
 
 A frame and a sentence meet through the 1,000 ImageNet classes: the sentence's embedding is compared with those of the class
 names, which gives a weight for each class, and the frame's logits are read with these weights, in several ways (`matches`).
-This needs no training and works for words that training never held. Learned is what follows: queries and frames attend to
+Beside that stand the two views of the similarity model, and both together (`views`): cosines of sentence and frame.
+All this needs no training and works for words that training never held. Learned is what follows: queries and frames attend to
 each other in one stack, where frames that look alike are drawn together, so that a shot is judged as one.
 
 Out come the visual tokens, and beside them three readings that training supervises: whether the sentence happens at each
@@ -18,14 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hawkeye.choices import Choice
-from hawkeye.models.hawkeye.mini_config import NUM_CLASSES, MatchingConfig
+from hawkeye.models.frame_head import CLASSES_IN_MEAN, REGRESSION_WEIGHT, TEMPERATURE
+from hawkeye.models.hawkeye.mini_config import FEATURES, NUM_CLASSES, MatchingConfig
 
-TEMPERATURES = (
-    0.1,
-)  # of the weights of classes; lower ones do better on photographs of one thing, worse on real videos
+# Of the weights of classes; lower ones do better on photographs of one thing, worse on real videos.
+TEMPERATURES = (0.1,)
 NUM_TABLES = 4  # of class texts: names; names in a sentence; names, descriptions and captions together; captions
-CAPTIONED = slice(2, 4)  # the tables that captions are part of
+NAMES, TOGETHER, CAPTIONED = 0, 2, slice(2, 4)  # the last: the tables that captions are part of
 NUM_MATCHES = NUM_TABLES * 2 * len(TEMPERATURES)
+NUM_VIEWS = 3
+VIEW_SCALE = 10.0  # cosines are small beside logits
+USUAL = 50  # classes whose mean likeness says how well a sentence fits things in general
 CHOICES = tuple(Choice)  # the order of the choice reading
 EPS = 1e-6
 TIME_WAVES = 6
@@ -62,6 +66,32 @@ def matches(logits: Tensor, sentence: Tensor, tables: Tensor, own: Tensor | None
     return torch.cat([centred @ weights, (logits.softmax(dim=-1) @ weights).clamp_min(EPS).log()], dim=-1)
 
 
+def views(logits: Tensor, described: Tensor, sentence: Tensor, tables: Tensor, own: Tensor | None = None) -> Tensor:
+    """Cosines of frames and a sentence, times `VIEW_SCALE`: by classes, by regression, and by both as `FrameHead` adds them.
+
+    (B, T, NUM_VIEWS). ``described`` (B, T, 384); the others as in `matches`.
+    """
+    probabilities = (logits / TEMPERATURE).softmax(dim=-1)
+    least = probabilities.topk(CLASSES_IN_MEAN).values[..., -1:]
+    probabilities = probabilities.where(probabilities >= least, 0.0)
+    named = probabilities @ tables[TOGETHER]
+    if own is not None:
+        at = own.clamp_min(0)
+        share = probabilities[torch.arange(len(own), device=own.device), :, at] * (own >= 0)[:, None]
+        named = named + share[..., None] * (tables[NAMES, at] - tables[TOGETHER, at])[:, None]
+    named, described = F.normalize(named, dim=-1), F.normalize(described, dim=-1)
+    both = F.normalize(named + REGRESSION_WEIGHT * described, dim=-1)
+    return torch.stack([view @ sentence[..., None] for view in (named, described, both)], dim=2)[..., 0] * VIEW_SCALE
+
+
+def usual_fit(sentence: Tensor, tables: Tensor, own: Tensor | None = None) -> Tensor:
+    """How well a sentence fits the classes it fits best, times `VIEW_SCALE`: (B, 1, 1). General ones fit everything a little."""
+    likeness = sentence @ tables[TOGETHER].T
+    if own is not None:
+        likeness = likeness.masked_fill(own[:, None] == torch.arange(NUM_CLASSES, device=own.device), 0.0)
+    return likeness.topk(USUAL).values.mean(dim=-1)[:, None, None] * VIEW_SCALE
+
+
 class Layer(nn.Module):
     """Pre-norm attention and feed-forward. Frames attend to frames with a bias by their likeness."""
 
@@ -85,19 +115,19 @@ class Layer(nn.Module):
 
 
 class MatchingQFormer(nn.Module):
-    """``features`` (B, T, 2280) of frames and ``sentences`` (B, 384) -> `Reading`."""
+    """``features`` (B, T, 2664) of frames and ``sentences`` (B, 384) -> `Reading`."""
 
     def __init__(self, config: MatchingConfig, vision_width: int) -> None:
         super().__init__()
         width = config.width
-        self.feature_width = vision_width - NUM_CLASSES
+        self.parts = (FEATURES, NUM_CLASSES, vision_width - FEATURES - NUM_CLASSES)
         self.gradient_checkpointing = False
         self.tables = nn.Parameter(torch.zeros(NUM_TABLES, NUM_CLASSES, config.text_width), requires_grad=False)
         self.query_tokens = nn.Parameter(torch.zeros(1, config.num_queries, width))
-        self.match = nn.Linear(2 * NUM_MATCHES, width)
+        self.match = nn.Linear(2 * (NUM_MATCHES + NUM_VIEWS) + 1, width)
         self.scale_norm = nn.LayerNorm(NUM_MATCHES)
         self.content_query, self.content_key = nn.Linear(width, width), nn.Linear(width, width)
-        self.feature = nn.Linear(self.feature_width, config.feature_width, bias=False)
+        self.feature = nn.Linear(FEATURES, config.feature_width, bias=False)
         self.feature_norm = nn.LayerNorm(config.feature_width)
         self.feature_in = nn.Linear(config.feature_width, width)
         self.place = nn.Linear(2 * TIME_WAVES + 1, width)
@@ -105,21 +135,25 @@ class MatchingQFormer(nn.Module):
         self.text = nn.Linear(config.text_width, width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
-        self.inside, self.prior = nn.Linear(width, 1), nn.Linear(NUM_MATCHES, 1)
+        self.inside, self.prior = nn.Linear(width, 1), nn.Linear(NUM_MATCHES + NUM_VIEWS, 1)
         self.choice = nn.Sequential(nn.Linear(width + NUM_SHARES, width), nn.GELU(), nn.Linear(width, len(CHOICES)))
         self.found = nn.Linear(width, 1)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, features: Tensor, sentences: Tensor, own: Tensor | None = None) -> Reading:
-        pooled, logits = features[..., : self.feature_width], features[..., self.feature_width :]
-        fits = matches(logits, sentences, self.tables, own)
+        pooled, logits, described = features.split(self.parts, dim=-1)
+        matched = matches(logits, sentences, self.tables, own)
+        seen_as = views(logits, described, sentences, self.tables, own)
+        fits = torch.cat([matched, seen_as], dim=-1)
         mean, deviation = fits.mean(dim=1, keepdim=True), fits.std(dim=1, keepdim=True, correction=0)
         relative = (fits - mean) / (deviation + EPS)
         seen = F.normalize(pooled - pooled.mean(dim=1, keepdim=True), dim=-1)
         likeness = seen @ seen.transpose(1, 2)  # (B, T, T)
         near = torch.stack([_shifted(likeness, 1), _shifted(likeness, -1)], dim=-1)
 
-        frames = self.match(torch.cat([relative, self.scale_norm(fits)], dim=-1)) + self.steps(near)
+        above = seen_as[..., -1:] - usual_fit(sentences, self.tables, own)
+        told = torch.cat([relative, self.scale_norm(matched), seen_as, above], dim=-1)
+        frames = self.match(told) + self.steps(near)
         frames = frames + self.place(_places(features.shape[1], features).expand(len(features), -1, -1))
         queries = self.query_tokens + self.text(self.dropout(sentences))[:, None]
         x, count = torch.cat([queries, frames], dim=1), self.query_tokens.shape[1]

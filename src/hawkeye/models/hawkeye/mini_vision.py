@@ -1,4 +1,4 @@
-"""The small model's eye: each frame through a frozen ImageNet network, whole, squeezed to a square. It knows no time."""
+"""The small model's eye: each frame through a frozen ImageNet network, whole, in its own shape. It knows no time."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from torch.nn import functional as F
 
 from hawkeye.models.class_texts import package_folder
 from hawkeye.models.efficientnet_lite import load_efficientnet_lite
+from hawkeye.models.frame_head import FrameHead, load_frame_head
 from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig
-from hawkeye.models.similarity import NETWORK_FILE
+from hawkeye.models.similarity import NETWORK_FILE, network_features
 
 FRAMES_PER_BATCH = 8
 
 
 class FrameEncoder(nn.Module):
-    """Pixels uint8 (B, T, 3, H, W) -> (B, T, 1280 + 1000): pooled features and class logits of each frame.
+    """Pixels uint8 (B, T, 3, H, W) -> (B, T, 1280 + 1000 + 384): of each frame pooled features, class logits, and where the
+    similarity model's regression puts it among sentences.
 
-    The network is no submodule: its weights are not this model's to save or to train.
+    Network and regression are no submodules: their weights are not this model's to save or to train.
     """
 
     def __init__(self, config: FrameEncoderConfig) -> None:
         super().__init__()
-        self.width, self.image_size = config.width, config.image_size
+        self.width = config.width
         self.gradient_checkpointing = False
         self._network: list = []
+        self._head: list[FrameHead] = []
 
     @property
     def network(self):
@@ -34,6 +37,13 @@ class FrameEncoder(nn.Module):
             self._network.append(load_efficientnet_lite(folder / NETWORK_FILE))
         return self._network[0]
 
+    @property
+    def head(self) -> FrameHead:
+        """Loaded when first needed. Raises CheckpointError."""
+        if not self._head:
+            self._head.append(load_frame_head(torch.device("cpu")))
+        return self._head[0]
+
     @torch.no_grad()
     def forward(self, pixels: Tensor) -> Tensor:
         frames = pixels.flatten(0, 1)
@@ -42,9 +52,12 @@ class FrameEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 (N, 3, H, W) -> float32 (N, 2280)."""
-        network = self.network.to(frames.device)
-        size = (self.image_size, self.image_size)
-        scaled = (F.interpolate(frames.float(), size, mode="bilinear", antialias=True) - 127) / 128
-        pooled = network(scaled.contiguous(memory_format=torch.channels_last)).mean(dim=(-2, -1))
-        return torch.cat([pooled, network._fc(pooled)], dim=-1)
+        """uint8 or float (N, 3, H, W), 0 to 255 -> float32 (N, 2664)."""
+        pooled = network_features(self.network.to(frames.device), frames)
+        described = describe(pooled, self.head.regression.to(pooled.device), self.head.offset.to(pooled.device))
+        return torch.cat([pooled, self.network.classify(pooled), described], dim=-1)
+
+
+def describe(pooled: Tensor, regression: Tensor, offset: Tensor) -> Tensor:
+    """The second view of `FrameHead` alone, not of unit length: (N, 1280) -> (N, 384)."""
+    return F.normalize(pooled, dim=-1) @ regression + offset
