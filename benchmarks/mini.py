@@ -22,8 +22,7 @@ import torch
 
 from hawkeye.choices import OPTION_TEXT, Choice, option_lines
 from hawkeye.grounding.grounder import Grounder
-from hawkeye.models.base import Look
-from hawkeye.models.hawkeye.mini import MiniHawkEye, load
+from hawkeye.models.base import Look, load_model
 from hawkeye.prompts import grounding_prompt
 from hawkeye.spans import Span
 from hawkeye.video.reader import open_video, read_at
@@ -61,10 +60,10 @@ def main() -> None:
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         video = write_video(Path(folder) / "three_minutes.mp4", shots(width, height), FPS)
-        model: MiniHawkEye = load(device="cpu")
+        model = load_model("mini", device="cpu")
         look = look_at(video, model.num_frames)
         jobs: dict[str, Callable[[], object]] = {
-            "load": lambda: load(device="cpu"),
+            "load": lambda: load_model("mini", device="cpu"),
             "one_turn": lambda: model.answer([look]),
             "three_minutes_recursive": lambda: Grounder(model, strategy="recursive").ground(video, QUERY),
             "three_minutes_direct": lambda: Grounder(model, strategy="direct").ground(video, QUERY),

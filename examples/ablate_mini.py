@@ -58,9 +58,9 @@ class Ablations(MiniTraining):
 
     base: Path = Path("runs/mini")  # a finished run of `train_mini.py`
     parts: tuple[Literal["readings", "answers"], ...] = ("readings", "answers")
-    reading_steps: int = Field(default=400, ge=1)
+    reading_steps: int = Field(default=250, ge=1)
     lookup_steps: int = Field(default=100, ge=1)
-    answer_steps: int = Field(default=200, ge=1)
+    answer_steps: int = Field(default=150, ge=1)
     answer_batch: int = Field(default=16, ge=1)
 
 
