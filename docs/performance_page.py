@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
-LEFT_OUT = {"date", "machine", "cores", "versions", "environment", "packages", "scenedetect-headless", "av", "torch", "numpy"}  # told above each table
+LEFT_OUT = {"date", "machine", "cores", "versions", "environment", "packages"}  # told above each table
+LEFT_OUT |= {"scenedetect-headless", "av", "torch", "numpy"}
 HEAD = """# Performance
 
-What the benchmarks printed, unabridged. Each was run alone, as well as the machine allowed: the load before and after is given (two
-cores are busy at 2). What the numbers mean, and what did not help, is in [experiments](experiments.md).
+What the benchmarks printed, unabridged. The load before and after says whether others were at work (two cores are busy
+at 2). What the numbers mean, and what did not help, is in [experiments](experiments.md).
 """
 
 

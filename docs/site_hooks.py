@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 from hawkeye.cli.main import VERBS, build_app
 
 sys.path.insert(0, str(Path(__file__).parent))
-from performance_page import performance_page  # noqa: E402
+from performance_page import performance_page
 
 # Pages that are not named here come after those that are; a page that is not there yet is left out.
 MENU = {
