@@ -35,7 +35,7 @@ from hawkeye.grounding.grounder import Grounder
 from hawkeye.models.base import Look
 from hawkeye.records import write_jsonl
 from hawkeye.spans import Span
-from hawkeye.video.reader import Frames, VideoInfo
+from hawkeye.video.reader import Frames, ReaderBase, VideoInfo
 from hawkeye.video.synthetic import write_video
 
 
@@ -51,7 +51,7 @@ class NoModel:
         return [""] * len(looks)
 
 
-class CachedVideo:
+class CachedVideo(ReaderBase):
     """Frames that are there already."""
 
     def __init__(self, path: Path, pixels: Any, fps: float = 5.0, count: int = 150) -> None:
@@ -59,23 +59,8 @@ class CachedVideo:
         self._pixels = pixels
         self._info = VideoInfo(path, "cached", count / fps, count, fps, pixels.shape[3], pixels.shape[2])
 
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
-
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         return Frames(self._pixels[: len(indices)], tuple(float(self._times[i]) for i in indices))
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> CachedVideo:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class CachedWork(GroundingWork):
