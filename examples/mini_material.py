@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from hawkeye.choices import OPTION_TEXT
 from hawkeye.models.class_texts import class_names
+from hawkeye.models.frame_head import describe
 from hawkeye.models.hawkeye.mini_config import FEATURES, NUM_CLASSES, FrameEncoderConfig
-from hawkeye.models.hawkeye.mini_vision import FrameEncoder, describe
+from hawkeye.models.hawkeye.mini_vision import FrameEncoder
 from hawkeye.records import atomic_write
 from hawkeye.runtime import seed_for
 from hawkeye.synth.events import Event, events_of

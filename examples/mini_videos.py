@@ -20,17 +20,18 @@ from hawkeye.grounding.grounder import Grounder
 from hawkeye.grounding.shots import cut_times, shot_numbers, split_at_cuts, thumbnails
 from hawkeye.grounding.source import Request
 from hawkeye.models.base import load_model
+from hawkeye.models.frame_head import describe
 from hawkeye.models.hawkeye.mini_config import FEATURES, NUM_CLASSES, FrameEncoderConfig
-from hawkeye.models.hawkeye.mini_vision import FrameEncoder, describe
+from hawkeye.models.hawkeye.mini_vision import FrameEncoder
 from hawkeye.records import atomic_write, read_json
 from hawkeye.spans import Span
-from hawkeye.video.reader import Frames, VideoInfo, VideoReader, open_video
+from hawkeye.video.reader import Frames, ReaderBase, VideoInfo, VideoReader, open_video
 
 FPS = 2.0  # frames a second, as the direct strategy embeds them
 KEPT = FEATURES + NUM_CLASSES  # of a frame; the rest follows from it
 
 
-class Numbered:
+class Numbered(ReaderBase):
     """A video whose frames are numbers of feature rows, written as one pixel."""
 
     def __init__(self, name: str, rows: Sequence[int], stretches: Stretches) -> None:
@@ -39,26 +40,10 @@ class Numbered:
         self._times = np.arange(len(rows)) * duration / len(rows)
         self._info = VideoInfo(Path(name), "features", duration, len(rows), len(rows) / duration, 1, 1)
 
-    @property
-    def info(self) -> VideoInfo:
-        return self._info
-
-    @property
-    def times(self) -> np.ndarray:
-        return self._times
-
     def read(self, indices: Sequence[int], short_side: int | None = None) -> Frames:
         numbers = torch.tensor([self.rows[i] for i in indices])
         pixel = torch.stack([numbers // 65536, numbers // 256 % 256, numbers % 256], dim=1).to(torch.uint8)
         return Frames(pixel[:, :, None, None], tuple(float(self._times[i]) for i in indices))
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class Rows(nn.Module):

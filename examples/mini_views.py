@@ -14,9 +14,8 @@ from fit_similarity import PENALTY
 from torch import Tensor
 from torch.nn import functional as F
 
-from hawkeye.models.frame_head import fit_regression
+from hawkeye.models.frame_head import describe, fit_regression
 from hawkeye.models.hawkeye.mini_config import FEATURES, NUM_CLASSES
-from hawkeye.models.hawkeye.mini_vision import describe
 
 NUM_FOLDS = 6
 # Clutter: shares of a frame's features that come from other frames.

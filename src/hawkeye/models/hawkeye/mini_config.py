@@ -18,9 +18,8 @@ class FrameEncoderConfig(UMTConfig):
 
     kind: Literal["efficientnet-lite2"] = "efficientnet-lite2"  # type: ignore[assignment]
     image_size: Positive = 260
-    width: Positive = (
-        FEATURES + NUM_CLASSES + TEXT_WIDTH
-    )  # features, class logits, and what they say as a sentence embedding
+    # Features, class logits, and what the features say as a sentence embedding.
+    width: Positive = FEATURES + NUM_CLASSES + TEXT_WIDTH
     num_blocks: Positive = 1
     num_heads: Positive = 1
     patch_size: Positive = 260

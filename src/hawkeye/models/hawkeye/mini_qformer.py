@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hawkeye.choices import Choice
-from hawkeye.models.frame_head import CLASSES_IN_MEAN, REGRESSION_WEIGHT, TEMPERATURE
+from hawkeye.models.frame_head import REGRESSION_WEIGHT, likely_classes
 from hawkeye.models.hawkeye.mini_config import FEATURES, NUM_CLASSES, MatchingConfig
 
 # Of the weights of classes; lower ones do better on photographs of one thing, worse on real videos.
@@ -71,9 +71,7 @@ def views(logits: Tensor, described: Tensor, sentence: Tensor, tables: Tensor, o
 
     (B, T, NUM_VIEWS). ``described`` (B, T, 384); the others as in `matches`.
     """
-    probabilities = (logits / TEMPERATURE).softmax(dim=-1)
-    least = probabilities.topk(CLASSES_IN_MEAN).values[..., -1:]
-    probabilities = probabilities.where(probabilities >= least, 0.0)
+    probabilities = likely_classes(logits)
     named = probabilities @ tables[TOGETHER]
     if own is not None:
         at = own.clamp_min(0)

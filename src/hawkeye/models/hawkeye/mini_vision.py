@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hawkeye.models.class_texts import package_folder
 from hawkeye.models.efficientnet_lite import load_efficientnet_lite
-from hawkeye.models.frame_head import FrameHead, load_frame_head
+from hawkeye.models.frame_head import FrameHead, describe, load_frame_head
 from hawkeye.models.hawkeye.mini_config import FrameEncoderConfig
-from hawkeye.models.similarity import NETWORK_FILE, network_features
-
-FRAMES_PER_BATCH = 4  # as fast as more on the CPU, in half the memory
+from hawkeye.models.similarity import FRAMES_PER_BATCH, NETWORK_FILE, network_features
 
 
 class FrameEncoder(nn.Module):
@@ -56,8 +53,3 @@ class FrameEncoder(nn.Module):
         pooled = network_features(self.network.to(frames.device), frames)
         described = describe(pooled, self.head.regression.to(pooled.device), self.head.offset.to(pooled.device))
         return torch.cat([pooled, self.network.classify(pooled), described], dim=-1)
-
-
-def describe(pooled: Tensor, regression: Tensor, offset: Tensor) -> Tensor:
-    """The second view of `FrameHead` alone, not of unit length: (N, 1280) -> (N, 384)."""
-    return F.normalize(pooled, dim=-1) @ regression + offset
